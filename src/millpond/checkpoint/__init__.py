@@ -1,0 +1,1 @@
+"""Where snapshots go and what they are made of."""

@@ -1,0 +1,283 @@
+"""The completed checkpoints of one job: adding, subsuming, recovering, cleaning up."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, final
+
+from millpond.checkpoint.completed import CompletedCheckpoint
+from millpond.checkpoint.listing import list_checkpoints
+from millpond.checkpoint.loading import load_checkpoint
+from millpond.checkpoint.location import CheckpointLocation
+from millpond.checkpoint.retention import is_retained
+from millpond.checkpoint.shared_registry import RestoreMode, SharedStateRegistry
+from millpond.checkpoint.storage_failure import delete_quietly
+from millpond.checkpoint.stream_walk import streams_of
+from millpond.errors import ConfigurationError, SnapshotCorruptedError
+from millpond.filesystem import get_file_system
+from millpond.filesystem.path import is_plain_name
+from millpond.formats.handles import FileHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from millpond.checkpoint.checksum import FileChecksum
+    from millpond.checkpoint.loading import LoadedCheckpoint
+    from millpond.checkpoint.pointer import LatestPointer
+    from millpond.checkpoint.retention import CheckpointRetention, JobEnd
+    from millpond.checkpoint.storage import CheckpointStorage
+    from millpond.filesystem import FileSystemResolver
+    from millpond.formats.handles import CheckpointMetadata
+
+__all__ = ("CompletedCheckpointStore",)
+
+_logger = logging.getLogger(__name__)
+
+
+@final
+class CompletedCheckpointStore:
+    """Keeps the newest checkpoints and deletes what they do not need.
+
+    The rules are those of Flink's DefaultCompletedCheckpointStore. Nothing that a kept checkpoint
+    refers to is ever deleted; savepoints and snapshots that were not claimed belong to the user
+    and stay. Used by one thread.
+
+    Args:
+        storage: where checkpoints go.
+        retained: how many are kept; 1 or more.
+        pointer: told about every new latest checkpoint.
+        resolve: how a URL becomes a file system.
+    """
+
+    __slots__ = (
+        "_checkpoints",
+        "_garbage",
+        "_highest_id",
+        "_pointer",
+        "_registry",
+        "_resolve",
+        "_retained",
+        "_storage",
+        "_unowned",
+    )
+
+    def __init__(
+        self,
+        storage: CheckpointStorage,
+        *,
+        retained: int = 1,
+        pointer: LatestPointer | None = None,
+        resolve: FileSystemResolver = get_file_system,
+    ) -> None:
+        if retained < 1:
+            raise ConfigurationError("At least one checkpoint must be retained.", value=retained)
+        self._storage = storage
+        self._retained = retained
+        self._pointer = pointer
+        self._resolve = resolve
+        self._registry = SharedStateRegistry()
+        self._checkpoints: list[CompletedCheckpoint] = []
+        self._unowned: set[str] = set()
+        self._garbage: list[tuple[CheckpointLocation | None, tuple[str, ...]]] = []
+        self._highest_id = 0
+
+    @property
+    def storage(self) -> CheckpointStorage:
+        """Where checkpoints go."""
+        return self._storage
+
+    @property
+    def registry(self) -> SharedStateRegistry:
+        """The files that several checkpoints refer to."""
+        return self._registry
+
+    @property
+    def checkpoints(self) -> tuple[CompletedCheckpoint, ...]:
+        """Those that are kept, oldest first; the snapshot that the job started from included."""
+        return tuple(self._checkpoints)
+
+    @property
+    def latest(self) -> CompletedCheckpoint | None:
+        """The one to recover from."""
+        return self._checkpoints[-1] if self._checkpoints else None
+
+    @property
+    def next_checkpoint_id(self) -> int:
+        """The first id that no checkpoint seen so far has, damaged and unfinished ones included."""
+        return self._highest_id + 1
+
+    def recover(self) -> tuple[SnapshotCorruptedError, ...]:
+        """Take over the checkpoints that an earlier process of the same job left.
+
+        Unfinished ones are deleted; damaged ones are left alone, said loudly and returned.
+
+        Raises:
+            CheckpointStorageError: the directory cannot be read.
+        """
+        directory = self._storage.directory
+        if directory is None:
+            return ()
+        damaged = []
+        complete = list_checkpoints(directory.url, resolve=self._resolve)
+        numbered = [
+            (one.checkpoint_id, one.path) for one in complete if one.checkpoint_id is not None
+        ]
+        for checkpoint_id, url in sorted(numbered):
+            try:
+                loaded = load_checkpoint(url, resolve=self._resolve)
+                if loaded.metadata.checkpoint_id != checkpoint_id:
+                    raise SnapshotCorruptedError(
+                        f"The metadata are those of checkpoint {loaded.metadata.checkpoint_id}.",
+                        path=url,
+                    )
+                self._registry.register(loaded.metadata, loaded.source.checksums)
+            except SnapshotCorruptedError as error:
+                _logger.warning("Checkpoint %d cannot be used: %s", checkpoint_id, error)
+                damaged.append(error)
+            else:
+                location = dataclasses.replace(self._template(checkpoint_id), directory=url)
+                self._checkpoints.append(_completed(loaded, location))
+            self._highest_id = max(self._highest_id, checkpoint_id)
+        known = {checkpoint_id for checkpoint_id, _ in numbered}
+        for checkpoint_id in directory.checkpoint_ids():
+            self._highest_id = max(self._highest_id, checkpoint_id)
+            if checkpoint_id not in known:
+                directory.discard(
+                    CheckpointLocation(checkpoint_id, directory.checkpoint_url(checkpoint_id))
+                )
+        return tuple(damaged)
+
+    def restore(self, loaded: LoadedCheckpoint, mode: RestoreMode) -> CompletedCheckpoint:
+        """Make a snapshot that the user named the one to start from.
+
+        It is `latest` until a newer one completes. Unless it is claimed it is never deleted.
+
+        Raises:
+            CheckpointError: it refers to a file under a path where another one is known.
+        """
+        location = dataclasses.replace(
+            self._template(loaded.metadata.checkpoint_id), directory=loaded.external_path
+        )
+        checkpoint = _completed(loaded, location)
+        self._registry.register_restored(loaded.metadata, loaded.source.checksums, mode)
+        if mode is not RestoreMode.CLAIM:
+            self._unowned.add(checkpoint.external_path)
+        others = [one for one in self._checkpoints if one.external_path != loaded.external_path]
+        self._checkpoints = [*others, checkpoint]
+        self._highest_id = max(self._highest_id, checkpoint.checkpoint_id)
+        return checkpoint
+
+    def complete(
+        self,
+        location: CheckpointLocation,
+        metadata: CheckpointMetadata,
+        checksums: Mapping[str, FileChecksum],
+    ) -> CompletedCheckpoint:
+        """Write the metadata of a checkpoint or savepoint that every subtask acknowledged.
+
+        When it returns, the checkpoint is durable, and older ones beyond the number retained are
+        deleted. When it raises, the checkpoint and its new files are gone.
+
+        Args:
+            location: where it was written.
+            metadata: what all subtasks acknowledged.
+            checksums: of the files written for it, from all acknowledgements.
+
+        Raises:
+            CheckpointStorageError: the metadata could not be written.
+            CheckpointError: a file has no checksum, or a path is used twice.
+        """
+        paths = [one.path for one in streams_of(metadata) if isinstance(one, FileHandle)]
+        everything = {**self._registry.checksums(paths), **checksums}
+        try:
+            checkpoint = self._storage.complete(location, metadata, everything)
+            if not location.is_savepoint:
+                self._registry.register(metadata, everything)
+        except Exception:
+            self.abort(location, checksums)
+            raise
+        self._highest_id = max(self._highest_id, location.checkpoint_id)
+        if location.is_savepoint:
+            return checkpoint
+        self._checkpoints.append(checkpoint)
+        if self._pointer is not None and location.directory is not None:
+            self._pointer.write(checkpoint)
+        self._subsume()
+        return checkpoint
+
+    def abort(self, location: CheckpointLocation, checksums: Mapping[str, FileChecksum]) -> None:
+        """Delete what subtasks wrote for a checkpoint that failed, or acknowledged too late.
+
+        Args:
+            location: where it was written.
+            checksums: from the acknowledgements that came.
+        """
+        self._storage.discard(location)
+        self._delete(
+            name for name in checksums if not is_plain_name(name) and name not in self._registry
+        )
+
+    def reject(self, checkpoint: CompletedCheckpoint) -> CompletedCheckpoint | None:
+        """Stop using a checkpoint that turned out damaged; return the next older one.
+
+        Its files stay for whoever wants to look at them.
+        """
+        _logger.warning(
+            "Checkpoint %d is damaged; falling back to an older one", checkpoint.checkpoint_id
+        )
+        self._checkpoints = [one for one in self._checkpoints if one is not checkpoint]
+        return self.latest
+
+    def close(self, end: JobEnd, retention: CheckpointRetention) -> None:
+        """End the job: delete its checkpoints unless they are to be retained."""
+        if is_retained(retention, end):
+            return
+        checkpoints, self._checkpoints = self._checkpoints, []
+        for checkpoint in checkpoints:
+            if checkpoint.external_path not in self._unowned:
+                self._garbage.append((checkpoint.location, ()))
+        self._garbage.append((None, self._registry.release_unused(self._highest_id + 1)))
+        if self._pointer is not None:
+            self._pointer.clear()
+        self._collect_garbage()
+        if self._storage.directory is not None and not self._garbage:
+            self._storage.directory.remove_if_empty()
+
+    def _subsume(self) -> None:
+        while len(self._checkpoints) > self._retained:
+            oldest = self._checkpoints.pop(0)
+            unused = self._registry.release_unused(self._checkpoints[0].checkpoint_id)
+            owned = oldest.external_path not in self._unowned
+            self._garbage.append((oldest.location if owned else None, unused))
+        self._collect_garbage()
+
+    def _collect_garbage(self) -> None:
+        # In order, each directory before the shared files that it refers to: a checkpoint that
+        # could not be made invisible keeps its files, and is tried again with the next one.
+        while self._garbage:
+            location, paths = self._garbage[0]
+            if location is not None and not self._storage.discard(location):
+                return
+            del self._garbage[0]
+            self._delete(paths)
+
+    def _delete(self, urls: Iterable[str]) -> None:
+        for url in urls:
+            file_system, path = self._resolve(url)
+            delete_quietly(file_system, path)
+
+    def _template(self, checkpoint_id: int) -> CheckpointLocation:
+        directory = self._storage.directory
+        shared = None if directory is None else directory.shared_url
+        return CheckpointLocation(checkpoint_id, None, shared)
+
+
+def _completed(loaded: LoadedCheckpoint, location: CheckpointLocation) -> CompletedCheckpoint:
+    return CompletedCheckpoint(
+        location.checkpoint_id,
+        loaded.metadata,
+        location,
+        loaded.source.checksums,
+        loaded.metadata_size_bytes,
+    )

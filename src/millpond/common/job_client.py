@@ -1,0 +1,49 @@
+"""`JobClient`: the handle of a job that was started with `execute_async`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from millpond.common.completable_future import CompletableFuture
+    from millpond.common.job_id import JobID
+
+__all__ = ("JobClient",)
+
+
+class JobClient(ABC):
+    """Watches and steers one job. Safe for several threads."""
+
+    @abstractmethod
+    def get_job_id(self) -> JobID:
+        """Return the job's id."""
+
+    @abstractmethod
+    def get_job_status(self) -> CompletableFuture:
+        """Return a future of the job's JobStatus."""
+
+    @abstractmethod
+    def cancel(self) -> CompletableFuture:
+        """Cancel the job; the future is done when it has stopped."""
+
+    @abstractmethod
+    def stop_with_savepoint(
+        self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
+    ) -> CompletableFuture:
+        """Stop the sources, take a savepoint, end the job; the future holds the savepoint's path.
+
+        With `advance_to_end_of_event_time` all event timers fire before (drain).
+        """
+
+    @abstractmethod
+    def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
+        """Take a savepoint while the job goes on; the future holds its path."""
+
+    @abstractmethod
+    def get_accumulators(self) -> CompletableFuture:
+        """Return a future of the job's accumulators, by name."""
+
+    @abstractmethod
+    def get_job_execution_result(self) -> CompletableFuture:
+        """Return a future of the JobExecutionResult; a failed job fails it."""

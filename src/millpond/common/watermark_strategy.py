@@ -1,0 +1,170 @@
+"""`WatermarkStrategy`: how a stream gets its timestamps and watermarks.
+
+It only describes; the watermark operator reads the attributes and does the work.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.common.time import Duration
+
+__all__ = (
+    "TimestampAssigner",
+    "WatermarkAlignment",
+    "WatermarkGenerator",
+    "WatermarkKind",
+    "WatermarkOutput",
+    "WatermarkStrategy",
+)
+
+
+class TimestampAssigner(ABC):
+    """Gives each element its timestamp."""
+
+    @abstractmethod
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
+        """Return the element's timestamp in milliseconds since the epoch.
+
+        `record_timestamp` is the one it had before, or the smallest 64-bit integer if none.
+        """
+
+
+class WatermarkOutput(Protocol):
+    """Where a generator puts its watermarks."""
+
+    def emit_watermark(self, watermark: int) -> None:
+        """Say that no element with this timestamp (ms) or an earlier one will follow."""
+        ...
+
+    def mark_idle(self) -> None:
+        """Say that downstream need not wait for this stream until it is active again."""
+        ...
+
+    def mark_active(self) -> None:
+        """Say that downstream must wait for this stream again."""
+        ...
+
+
+class WatermarkGenerator(ABC):
+    """Makes watermarks from the elements of one subtask, as Java's interface of that name."""
+
+    @abstractmethod
+    def on_event(self, event: Any, timestamp: int, output: WatermarkOutput) -> None:
+        """Look at an element and its timestamp in milliseconds; may emit a watermark."""
+
+    @abstractmethod
+    def on_periodic_emit(self, output: WatermarkOutput) -> None:
+        """Emit a watermark if there is a new one; called every auto-watermark interval."""
+
+
+class WatermarkKind(StrEnum):
+    """Which generator a strategy asks for."""
+
+    NONE = "none"
+    BOUNDED_OUT_OF_ORDERNESS = "bounded-out-of-orderness"
+    GENERATOR = "generator"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WatermarkAlignment:
+    """Sources of one group pause when they are too far ahead of the slowest."""
+
+    group: str
+    max_drift_ms: int
+    update_interval_ms: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WatermarkStrategy:
+    """How timestamps and watermarks are made; the `with_…` methods return a changed copy.
+
+    Attributes:
+        kind: which generator.
+        max_out_of_orderness_ms: the delay of the bounded generator, 0 for ascending timestamps;
+            None for the other kinds. Its watermark is the highest timestamp seen, less this,
+            less 1.
+        timestamp_assigner: what reads the timestamp from an element; None keeps the source's.
+        idle_timeout_ms: after so long without an element the stream counts as idle; None: never.
+        alignment: pausing of sources that are ahead, or None.
+        generator_factory: makes the generator of a subtask, for `WatermarkKind.GENERATOR`.
+
+    Example:
+        >>> strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_seconds(5))
+        >>> strategy.with_idleness(Duration.of_minutes(1)).idle_timeout_ms
+        60000
+    """
+
+    kind: WatermarkKind = WatermarkKind.NONE
+    max_out_of_orderness_ms: int | None = None
+    timestamp_assigner: TimestampAssigner | None = None
+    idle_timeout_ms: int | None = None
+    alignment: WatermarkAlignment | None = None
+    generator_factory: Callable[[], WatermarkGenerator] | None = None
+
+    @staticmethod
+    def for_monotonous_timestamps() -> WatermarkStrategy:
+        """Return the strategy for timestamps that ascend within each subtask of the source."""
+        return WatermarkStrategy(WatermarkKind.BOUNDED_OUT_OF_ORDERNESS, 0)
+
+    @staticmethod
+    def for_bounded_out_of_orderness(max_out_of_orderness: Duration) -> WatermarkStrategy:
+        """Return the strategy for elements that are at most so late.
+
+        Raises:
+            ValueError: the bound is negative.
+        """
+        bound_ms = max_out_of_orderness.to_millis()
+        if bound_ms < 0:
+            raise ValueError(f"The bound of out-of-orderness is negative: {bound_ms} ms.")
+        return WatermarkStrategy(WatermarkKind.BOUNDED_OUT_OF_ORDERNESS, bound_ms)
+
+    @staticmethod
+    def no_watermarks() -> WatermarkStrategy:
+        """Return the strategy that makes none; event time then stands still until the end."""
+        return WatermarkStrategy()
+
+    @staticmethod
+    def for_generator(factory: Callable[[], WatermarkGenerator]) -> WatermarkStrategy:
+        """Return the strategy that asks a user's generator; `factory` is called once a subtask.
+
+        Beyond PyFlink; it is `WatermarkStrategy.forGenerator` of Java.
+        """
+        return WatermarkStrategy(WatermarkKind.GENERATOR, generator_factory=factory)
+
+    def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> WatermarkStrategy:
+        """Return the strategy with this assigner."""
+        return replace(self, timestamp_assigner=timestamp_assigner)
+
+    def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
+        """Return the strategy that counts a silent stream as idle after so long.
+
+        Raises:
+            ValueError: the timeout is shorter than a millisecond.
+        """
+        timeout_ms = idle_timeout.to_millis()
+        if timeout_ms <= 0:
+            raise ValueError(f"The idle timeout must be positive, it is {timeout_ms} ms.")
+        return replace(self, idle_timeout_ms=timeout_ms)
+
+    def with_watermark_alignment(
+        self,
+        watermark_group: str,
+        max_allowed_watermark_drift: Duration,
+        update_interval: Duration | None = None,
+    ) -> WatermarkStrategy:
+        """Return the strategy that pauses a source too far ahead of the others in its group.
+
+        The update interval is one second unless given.
+        """
+        interval_ms = 1000 if update_interval is None else update_interval.to_millis()
+        drift_ms = max_allowed_watermark_drift.to_millis()
+        return replace(self, alignment=WatermarkAlignment(watermark_group, drift_ms, interval_ms))

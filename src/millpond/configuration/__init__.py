@@ -1,0 +1,1 @@
+"""Flink's configuration: options, files, precedence, and the decisions that follow from them."""

@@ -1,0 +1,1 @@
+"""The options that Millpond knows, one module a concern."""

@@ -1,0 +1,1 @@
+"""The user's functions, by kind; `millpond.datastream.functions` is their public path."""

@@ -1,0 +1,1 @@
+"""State interfaces, descriptors, TTL; `millpond.datastream.state` is their public path."""

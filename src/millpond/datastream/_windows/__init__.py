@@ -1,0 +1,1 @@
+"""Windows, assigners, triggers, evictors; `millpond.datastream.window` is their public path."""

@@ -1,0 +1,1 @@
+"""What `FileSink` is made of."""

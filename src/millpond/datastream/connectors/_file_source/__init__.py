@@ -1,0 +1,1 @@
+"""What `FileSource` is made of."""

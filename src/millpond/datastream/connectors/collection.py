@@ -1,0 +1,77 @@
+"""`CollectionSource`: values that the program itself holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from millpond.clock import Clock
+
+__all__ = ("CollectionSource",)
+
+
+@final
+class CollectionSource(Source):
+    """Emits the elements of a sequence in order; what `env.from_collection` reads.
+
+    It has one split, as Flink's collection source is not parallel; the position is an index.
+
+    Args:
+        values: the records; the sequence must be the same when the job restarts.
+        timestamps: event times in ms, one a value, or None.
+    """
+
+    def __init__(self, values: Sequence[Any], timestamps: Sequence[int] | None = None) -> None:
+        self._values = values
+        self._timestamps = timestamps
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """The records."""
+        return self._values
+
+    def splits(self, parallelism: int) -> Sequence[Split]:
+        """Return the one split."""
+        return (Split("collection"),)
+
+    def open_split(
+        self,
+        split: Split,
+        position: Mapping[str, Any] | None,
+        clock: Clock,
+    ) -> SplitReader:
+        """Start at the index after the last value returned."""
+        return _CollectionReader(
+            self._values, self._timestamps, position["index"] if position else 0
+        )
+
+
+@final
+class _CollectionReader(SplitReader):
+    def __init__(self, values: Sequence[Any], timestamps: Sequence[int] | None, index: int) -> None:
+        self._values = values
+        self._timestamps = timestamps
+        self._index = index
+
+    def read(self, limit: int) -> Records | None:
+        start = self._index
+        end = min(start + limit, len(self._values))
+        if end <= start:
+            return None
+        self._index = end
+        timestamps = self._timestamps
+        return Records(
+            list(self._values[start:end]),
+            None if timestamps is None else list(timestamps[start:end]),
+        )
+
+    @property
+    def finished(self) -> bool:
+        return self._index >= len(self._values)
+
+    def position(self) -> Mapping[str, Any]:
+        return {"index": self._index}

@@ -1,0 +1,100 @@
+"""The contract of replayable sources: `Source` lists splits, a `SplitReader` reads one of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from millpond.clock import Clock
+from millpond.common.watermark_strategy import WatermarkStrategy
+
+__all__ = ("Records", "Source", "Split", "SplitReader")
+
+
+@dataclass(slots=True)
+class Records:
+    """Some records of a split, in order.
+
+    `timestamps` are event times in ms that the source itself knows, or None.
+    """
+
+    values: list[Any]
+    timestamps: list[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A part of the input that one subtask reads from start to end.
+
+    `split_id` is unique and stable over restarts; `payload` holds what the reader needs (numbers,
+    text, bytes, lists and maps of them: it is stored in checkpoints as msgpack).
+    """
+
+    split_id: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SplitReader(ABC):
+    """Reads one split; used by one task thread."""
+
+    @abstractmethod
+    def read(self, limit: int) -> Records | None:
+        """Return the next records, at most `limit`; None when there are none at the moment.
+
+        A replayable reader returns exactly `limit` records unless it reaches the end of the split
+        or of what is there now. It must not block for longer than some ms.
+
+        Raises:
+            DataFileError: the input is damaged; names the file and position.
+        """
+
+    @property
+    @abstractmethod
+    def finished(self) -> bool:
+        """Whether the split was read to its end; an unbounded split never is."""
+
+    @abstractmethod
+    def position(self) -> Mapping[str, Any]:
+        """Return what `Source.open_split` needs to go on after the last record returned.
+
+        Stored in checkpoints as msgpack.
+        """
+
+    def close(self) -> None:  # noqa: B027 - nothing is open
+        """Release files; may be called twice."""
+
+
+class Source(ABC):
+    """Where records come from. Describes; nothing is opened before the job runs.
+
+    Attributes:
+        bounded: the input ends.
+    """
+
+    bounded: bool = True
+
+    @abstractmethod
+    def splits(self, parallelism: int) -> Sequence[Split]:
+        """Return all splits that are known now.
+
+        Called at each start; an unbounded source is asked again every `discovery_interval_ms`.
+        Splits whose id a checkpoint holds go on where they were; others start from the beginning.
+        Which subtask reads a split depends only on the order of this list, so keep it stable.
+        """
+
+    @abstractmethod
+    def open_split(
+        self, split: Split, position: Mapping[str, Any] | None, clock: Clock
+    ) -> SplitReader:
+        """Open a split at a position of an earlier reader, or at its start."""
+
+    @property
+    def discovery_interval_ms(self) -> int | None:
+        """How often to look for new splits; None: only at the start."""
+        return None
+
+    def default_watermark_strategy(self) -> WatermarkStrategy | None:
+        """Return the strategy that is used where the program names none."""
+        return None

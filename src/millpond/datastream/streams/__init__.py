@@ -1,0 +1,1 @@
+"""The streams of a program; public under `millpond.datastream.data_stream`."""

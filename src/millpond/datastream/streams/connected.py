@@ -1,0 +1,158 @@
+"""`ConnectedStreams` and broadcast streams: two inputs, one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from millpond.common.typeinfo import TypeInformation
+from millpond.datastream.functions import (
+    BroadcastProcessFunction,
+    CoFlatMapFunction,
+    CoMapFunction,
+    CoProcessFunction,
+    KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
+    KeySelector,
+)
+from millpond.datastream.operator_spec import (
+    BroadcastProcessSpec,
+    CoFlatMapSpec,
+    CoMapSpec,
+    CoProcessSpec,
+    OperatorSpec,
+)
+from millpond.datastream.state import MapStateDescriptor
+from millpond.datastream.streams.keyed import KeyedStream
+from millpond.datastream.streams.plain import DataStream
+from millpond.datastream.transformation import Edge
+from millpond.errors import InvalidProgramError
+
+__all__ = ("BroadcastConnectedStream", "BroadcastStream", "ConnectedStreams")
+
+
+class ConnectedStreams:
+    """Two streams, possibly of different types, that share an operator and its state."""
+
+    def __init__(self, stream1: DataStream, stream2: DataStream) -> None:
+        self.stream1 = stream1
+        self.stream2 = stream2
+
+    def key_by(
+        self,
+        key_selector1: Callable[[Any], Any] | KeySelector,
+        key_selector2: Callable[[Any], Any] | KeySelector,
+        key_type: TypeInformation | None = None,
+    ) -> ConnectedStreams:
+        """Partition both by key; the keys must be of the same type."""
+        return ConnectedStreams(
+            self.stream1.key_by(key_selector1, key_type),
+            self.stream2.key_by(key_selector2, key_type),
+        )
+
+    def map(self, func: CoMapFunction, output_type: TypeInformation | None = None) -> DataStream:
+        """Turn each record of either stream into one."""
+        self._check(func, CoMapFunction)
+        return self._add("Co-Map", CoMapSpec(func), output_type)
+
+    def flat_map(
+        self, func: CoFlatMapFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """Turn each record of either stream into any number of records."""
+        self._check(func, CoFlatMapFunction)
+        return self._add("Co-Flat Map", CoFlatMapSpec(func), output_type)
+
+    def process(
+        self,
+        func: CoProcessFunction | KeyedCoProcessFunction,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Process records of both streams with shared state and timers."""
+        self._check(func, KeyedCoProcessFunction if self._is_keyed() else CoProcessFunction)
+        return self._add("Co-Process", CoProcessSpec(func), output_type)
+
+    @staticmethod
+    def _check(function: object, kind: type) -> None:
+        if not isinstance(function, kind):
+            raise InvalidProgramError(f"This needs a {kind.__name__}, not {function!r}.")
+
+    def _is_keyed(self) -> bool:
+        first = isinstance(self.stream1, KeyedStream)
+        if first != isinstance(self.stream2, KeyedStream):
+            raise InvalidProgramError(
+                "Only one of the connected streams is keyed.",
+                hint="Call key_by on both, or on the connected streams.",
+            )
+        return first
+
+    def _add(
+        self, name: str, spec: OperatorSpec, output_type: TypeInformation | None
+    ) -> DataStream:
+        keyed = self.stream1._key if self._is_keyed() else None  # type: ignore[attr-defined]  # noqa: SLF001
+        return _two_inputs(self.stream1, self.stream2, name, spec, output_type, keyed)
+
+
+class BroadcastStream:
+    """A stream whose records reach every subtask, with the states they are kept in."""
+
+    def __init__(
+        self,
+        input_stream: DataStream,
+        broadcast_state_descriptors: list[MapStateDescriptor],
+    ) -> None:
+        self.input_stream = input_stream
+        self.broadcast_state_descriptors = broadcast_state_descriptors
+
+
+class BroadcastConnectedStream:
+    """A stream connected with a broadcast stream."""
+
+    def __init__(
+        self,
+        non_broadcast_stream: DataStream,
+        broadcast_stream: BroadcastStream,
+        broadcast_state_descriptors: list[MapStateDescriptor],
+    ) -> None:
+        self.non_broadcast_stream = non_broadcast_stream
+        self.broadcast_stream = broadcast_stream
+        self.broadcast_state_descriptors = broadcast_state_descriptors
+
+    def process(
+        self,
+        func: BroadcastProcessFunction | KeyedBroadcastProcessFunction,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Process records with broadcast state; only broadcast records may change it."""
+        keyed = getattr(self.non_broadcast_stream, "_key", None)
+        kind = KeyedBroadcastProcessFunction if keyed else BroadcastProcessFunction
+        if not isinstance(func, kind):
+            raise InvalidProgramError(f"This needs a {kind.__name__}, not {func!r}.")
+        spec = BroadcastProcessSpec(func, tuple(self.broadcast_state_descriptors))
+        return _two_inputs(
+            self.non_broadcast_stream,
+            self.broadcast_stream.input_stream,
+            "Broadcast Process",
+            spec,
+            output_type,
+            keyed,
+        )
+
+
+def _two_inputs(
+    first: DataStream,
+    second: DataStream,
+    name: str,
+    spec: OperatorSpec,
+    output_type: TypeInformation | None,
+    keyed: Any,
+) -> DataStream:
+    environment = first.get_execution_environment()
+    edges = tuple(
+        Edge(edge.source, edge.partitioning, edge.side_tag, index)
+        for index, stream in enumerate((first, second))
+        for edge in stream._edges  # noqa: SLF001
+    )
+    transformation = environment.add_transformation(
+        name, spec, edges, output_type=output_type, keyed=keyed
+    )
+    return DataStream(environment, (Edge(transformation),))

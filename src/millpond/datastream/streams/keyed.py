@@ -1,0 +1,107 @@
+"""`KeyedStream`: a stream partitioned by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from millpond.common.typeinfo import TypeInformation
+from millpond.datastream.functions import KeyedProcessFunction, ReduceFunction
+from millpond.datastream.operator_spec import (
+    AggregationKind,
+    FieldAggregationSpec,
+    OperatorSpec,
+    ProcessSpec,
+    ReduceSpec,
+)
+from millpond.datastream.partitioning import KeyGroupPartitioning
+from millpond.datastream.streams.plain import DataStream, function_or_callable
+from millpond.datastream.transformation import Edge
+from millpond.errors import InvalidProgramError
+
+if TYPE_CHECKING:
+    from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from millpond.datastream.streams.windowed import WindowedStream
+    from millpond.datastream.window import WindowAssigner
+
+__all__ = ("KeyedStream",)
+
+
+class KeyedStream(DataStream):
+    """A stream whose operators have state and timers for each key."""
+
+    def __init__(
+        self,
+        environment: StreamExecutionEnvironment,
+        edges: tuple[Edge, ...],
+        partitioning: KeyGroupPartitioning,
+    ) -> None:
+        super().__init__(environment, edges)
+        self._key = partitioning
+
+    def process(  # type: ignore[override]  # PyFlink narrows the argument here
+        self, func: KeyedProcessFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """Process each record with its key's state and timers."""
+        if not isinstance(func, KeyedProcessFunction):
+            raise InvalidProgramError(
+                f"process on a keyed stream needs a KeyedProcessFunction, not {func!r}."
+            )
+        return self._add("KEYED PROCESS", ProcessSpec(func), output_type)
+
+    def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
+        """Combine each record with the key's last result; every result is emitted."""
+        spec = ReduceSpec(function_or_callable(func, ReduceFunction, "reduce"))
+        return self._add("Reduce", spec, self.get_type())
+
+    def sum(self, position_to_sum: int | str = 0) -> DataStream:
+        """Add up a field of each key's records; the other fields are those of the first."""
+        return self._aggregate(AggregationKind.SUM, position_to_sum)
+
+    def min(self, position_to_min: int | str = 0) -> DataStream:
+        """Keep the smallest value of a field; the other fields are those of the first."""
+        return self._aggregate(AggregationKind.MIN, position_to_min)
+
+    def max(self, position_to_max: int | str = 0) -> DataStream:
+        """Keep the largest value of a field; the other fields are those of the first."""
+        return self._aggregate(AggregationKind.MAX, position_to_max)
+
+    def min_by(self, position_to_min_by: int | str = 0) -> DataStream:
+        """Keep the record with the smallest value of a field; the first of equals."""
+        return self._aggregate(AggregationKind.MIN_BY, position_to_min_by)
+
+    def max_by(self, position_to_max_by: int | str = 0) -> DataStream:
+        """Keep the record with the largest value of a field; the first of equals."""
+        return self._aggregate(AggregationKind.MAX_BY, position_to_max_by)
+
+    def window(self, window_assigner: WindowAssigner[Any, Any]) -> WindowedStream:
+        """Put each key's records into windows."""
+        from millpond.datastream.streams.windowed import WindowedStream
+
+        return WindowedStream(self, window_assigner)
+
+    def count_window(self, size: int, slide: int = 0) -> WindowedStream:
+        """Put each key's records into windows of `size` records, every `slide` records."""
+        from millpond.datastream.window import (
+            CountSlidingWindowAssigner,
+            CountTumblingWindowAssigner,
+        )
+
+        if slide == 0:
+            return self.window(CountTumblingWindowAssigner(size))
+        return self.window(CountSlidingWindowAssigner(size, slide))
+
+    def _aggregate(self, kind: AggregationKind, position: int | str) -> DataStream:
+        if isinstance(position, bool) or not isinstance(position, int | str):
+            raise InvalidProgramError(
+                f"{kind} needs the position or the name of a field, not {position!r}."
+            )
+        return self._add(kind.value, FieldAggregationSpec(kind, position), self.get_type())
+
+    def _add(
+        self, name: str, spec: OperatorSpec, output_type: TypeInformation | None
+    ) -> DataStream:
+        transformation = self._environment.add_transformation(
+            name, spec, self._edges, output_type=output_type, keyed=self._key
+        )
+        return DataStream(self._environment, (Edge(transformation),))

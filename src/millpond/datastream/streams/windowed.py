@@ -1,0 +1,180 @@
+"""`WindowedStream` and `AllWindowedStream`: records in windows, before the function is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+from millpond.common.typeinfo import TypeInformation
+from millpond.datastream.functions import (
+    AggregateFunction,
+    AllWindowFunction,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+    ReduceFunction,
+    WindowFunction,
+)
+from millpond.datastream.operator_spec import WindowSpec
+from millpond.datastream.output_tag import OutputTag
+from millpond.datastream.streams.keyed import KeyedStream
+from millpond.datastream.streams.plain import DataStream, function_or_callable
+from millpond.datastream.window import Evictor, MergingWindowAssigner, Trigger, WindowAssigner
+from millpond.errors import InvalidProgramError
+
+if TYPE_CHECKING:
+    from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
+
+__all__ = ("AllWindowedStream", "WindowedStream")
+
+
+class _Windowed:
+    """What keyed and global windows have in common."""
+
+    _apply_kind: type = WindowFunction
+    _process_kind: type = ProcessWindowFunction
+    _all_windows = False
+
+    def __init__(self, keyed_stream: KeyedStream, assigner: WindowAssigner[Any, Any]) -> None:
+        if not isinstance(assigner, WindowAssigner):
+            raise InvalidProgramError(f"window needs a WindowAssigner, not {assigner!r}.")
+        self._stream = keyed_stream
+        self._spec = WindowSpec(
+            assigner, element_type=keyed_stream.get_type(), all_windows=self._all_windows
+        )
+
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        """Return the environment of the program."""
+        return self._stream.get_execution_environment()
+
+    def get_input_type(self) -> TypeInformation | None:
+        """Return the declared type of the records."""
+        return self._stream.get_type()
+
+    def trigger(self, trigger: Trigger[Any, Any]) -> Self:
+        """Replace the assigner's default trigger.
+
+        Raises:
+            InvalidProgramError: the windows merge and the trigger cannot.
+        """
+        if isinstance(self._spec.assigner, MergingWindowAssigner) and not trigger.can_merge():
+            raise InvalidProgramError(
+                f"{type(trigger).__name__} cannot merge, but "
+                f"{type(self._spec.assigner).__name__} makes windows that do.",
+                hint="Give the trigger can_merge and on_merge, or use windows of fixed bounds.",
+            )
+        self._spec = dataclasses.replace(self._spec, trigger=trigger)
+        return self
+
+    def evictor(self, evictor: Evictor) -> Self:
+        """Drop elements of a window before or after its function, as Java Flink."""
+        self._spec = dataclasses.replace(self._spec, evictor=evictor)
+        return self
+
+    def allowed_lateness(self, time_ms: int) -> Self:
+        """Keep windows for so long after the watermark passed their end.
+
+        Raises:
+            InvalidProgramError: it is negative.
+        """
+        if time_ms < 0:
+            raise InvalidProgramError(f"The allowed lateness {time_ms} ms is negative.")
+        self._spec = dataclasses.replace(self._spec, allowed_lateness_ms=time_ms)
+        return self
+
+    def side_output_late_data(self, output_tag: OutputTag) -> Self:
+        """Send records that are too late to a side output instead of dropping them."""
+        self._spec = dataclasses.replace(self._spec, late_data_tag=output_tag)
+        return self
+
+    def reduce(
+        self,
+        reduce_function: Callable[[Any, Any], Any] | ReduceFunction,
+        window_function: Any = None,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Combine a window's records one by one; only the result is kept."""
+        self._check_window_function(window_function)
+        if window_function is None and output_type is None:
+            output_type = self.get_input_type()
+        spec = dataclasses.replace(
+            self._spec,
+            reduce=function_or_callable(reduce_function, ReduceFunction, "reduce"),
+            window_function=window_function,
+        )
+        return self._add("Reduce", spec, output_type)
+
+    def aggregate(
+        self,
+        aggregate_function: AggregateFunction,
+        window_function: Any = None,
+        accumulator_type: TypeInformation | None = None,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Add a window's records to an accumulator; only it is kept."""
+        if not isinstance(aggregate_function, AggregateFunction):
+            raise InvalidProgramError(
+                f"aggregate needs an AggregateFunction, not {aggregate_function!r}."
+            )
+        self._check_window_function(window_function)
+        spec = dataclasses.replace(
+            self._spec,
+            aggregate=aggregate_function,
+            window_function=window_function,
+            accumulator_type=accumulator_type,
+        )
+        return self._add("Aggregate", spec, output_type)
+
+    def apply(
+        self, window_function: Any, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """Call a window function with all records of the window."""
+        if not isinstance(window_function, self._apply_kind):
+            raise InvalidProgramError(
+                f"apply needs a {self._apply_kind.__name__}, not {window_function!r}."
+            )
+        spec = dataclasses.replace(self._spec, window_function=window_function)
+        return self._add("Apply", spec, output_type)
+
+    def process(
+        self, process_window_function: Any, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """Call a process window function with all records of the window and its context."""
+        if not isinstance(process_window_function, self._process_kind):
+            raise InvalidProgramError(
+                f"process needs a {self._process_kind.__name__}, not {process_window_function!r}."
+            )
+        spec = dataclasses.replace(self._spec, window_function=process_window_function)
+        return self._add("Process", spec, output_type)
+
+    def _check_window_function(self, function: Any) -> None:
+        kinds = (self._apply_kind, self._process_kind)
+        if function is not None and not isinstance(function, kinds):
+            raise InvalidProgramError(
+                f"The window function must be a {kinds[0].__name__} or a {kinds[1].__name__}, "
+                f"not {function!r}."
+            )
+
+    def _add(
+        self, function_name: str, spec: WindowSpec, output_type: TypeInformation | None
+    ) -> DataStream:
+        if spec.evictor is not None and (spec.reduce or spec.aggregate):
+            # Evictors need the elements: keep them, and combine when the window fires.
+            function_name = f"Evicting {function_name}"
+        name = f"{type(spec.assigner).__name__}, {function_name}"
+        stream = self._stream._add(name, spec, output_type)  # noqa: SLF001
+        if self._all_windows:
+            stream.force_non_parallel()
+        return stream
+
+
+class WindowedStream(_Windowed):
+    """Each key's records in windows."""
+
+
+class AllWindowedStream(_Windowed):
+    """All records in windows; runs as one subtask."""
+
+    _apply_kind = AllWindowFunction
+    _process_kind = ProcessAllWindowFunction
+    _all_windows = True

@@ -1,0 +1,68 @@
+"""The graph that a program describes: transformations and the edges between them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from millpond.common.typeinfo import TypeInformation
+from millpond.datastream.operator_spec import OperatorSpec
+from millpond.datastream.partitioning import KeyGroupPartitioning, Partitioning
+
+__all__ = ("ChainingStrategy", "Edge", "JobDescription", "Transformation")
+
+
+class ChainingStrategy(enum.StrEnum):
+    """Whether an operator may run in one loop with its neighbours."""
+
+    ALWAYS = "always"
+    HEAD = "head"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Records of `source` (its main output, or the side output `side_tag`) to an operator.
+
+    `partitioning` None leaves the choice to the engine: forward between equal parallelisms, else
+    rebalance. `input_index` is 0, or 1 for the second input of a two-input operator.
+    """
+
+    source: Transformation
+    partitioning: Partitioning | None = None
+    side_tag: str | None = None
+    input_index: int = 0
+
+
+@dataclass(eq=False)
+class Transformation:
+    """One operator of the program.
+
+    `parallelism` and `max_parallelism` are None where the environment's default applies. `keyed`
+    is the partitioning of the first input when the operator has keyed state.
+    """
+
+    transformation_id: int
+    name: str
+    spec: OperatorSpec
+    inputs: Sequence[Edge] = ()
+    output_type: TypeInformation | None = None
+    keyed: KeyGroupPartitioning | None = None
+    parallelism: int | None = None
+    max_parallelism: int | None = None
+    uid: str | None = None
+    uid_hash: str | None = None
+    description: str | None = None
+    slot_sharing_group: str | None = None
+    chaining: ChainingStrategy = ChainingStrategy.ALWAYS
+    force_non_parallel: bool = False
+    buffer_timeout_ms: int | None = None
+
+
+@dataclass(eq=False)
+class JobDescription:
+    """A whole program: what `env.execute()` gives to an engine."""
+
+    name: str
+    transformations: list[Transformation] = field(default_factory=list)

@@ -1,0 +1,147 @@
+"""Makes the job manager of a program: graph, storage, retained checkpoints, restart strategy."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from random import Random
+from typing import final
+
+from millpond.checkpoint.completed_store import CompletedCheckpointStore
+from millpond.checkpoint.loading import load_checkpoint
+from millpond.checkpoint.shared_registry import RestoreMode
+from millpond.checkpoint.storage import (
+    CheckpointStorage,
+    FileSystemCheckpointStorage,
+    JobManagerCheckpointStorage,
+)
+from millpond.clock import Clock
+from millpond.common import execution_options
+from millpond.common.configuration import Configuration
+from millpond.configuration.backend_choice import BackendChoice, choose_backend
+from millpond.configuration.backend_description import StorageKind
+from millpond.configuration.options import execution
+from millpond.configuration.options.execution import RecoveryClaimMode
+from millpond.datastream.engine import Program
+from millpond.errors import ConfigurationError
+from millpond.runtime.checkpoint_settings import CheckpointSettings
+from millpond.runtime.graph_compiler import CompilerOptions, compile_job
+from millpond.runtime.job_manager import JobListener, JobManager, JobParameters
+from millpond.runtime.restart_strategy import restart_strategy
+from millpond.runtime.worker_connection import LaunchWorker
+
+__all__ = ("JobSetup", "new_job_id")
+
+
+def new_job_id() -> str:
+    """Return a fresh job id: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+@final
+@dataclass(frozen=True)
+class JobSetup:
+    """How an engine runs a program.
+
+    With `resume` the job goes on from the last checkpoint that an earlier process left under the
+    same `job_id`, if there is one; without, such checkpoints are left alone.
+    """
+
+    clock: Clock
+    random: Random
+    listener: JobListener
+    job_id: str
+    resume: bool = False
+
+    def job_manager(self, program: Program, launch: LaunchWorker) -> JobManager:
+        """Make the job manager; nothing runs yet.
+
+        Raises:
+            InvalidProgramError: the program is not valid.
+            ConfigurationError: an option is not valid.
+            CheckpointStorageError: the checkpoint directory cannot be written.
+            RestoreError: the savepoint to start from cannot be read.
+        """
+        configuration = program.configuration
+        graph = compile_job(
+            program.job, _compiler_options(configuration), _job_parameters(configuration)
+        )
+        backend = program.state_backend
+        storage = program.checkpoint_storage
+        choice = choose_backend(
+            configuration,
+            None if backend is None else backend.describe(),
+            None if storage is None else storage.describe(),
+        )
+        settings = CheckpointSettings.of(configuration)
+        store = self._store(choice, configuration, checkpointing=settings.interval_ms is not None)
+        return JobManager(
+            JobParameters(
+                self.job_id,
+                graph,
+                configuration.to_dict(),
+                choice,
+                settings,
+                configuration.get(execution.ALLOW_NON_RESTORED_STATE),
+            ),
+            store,
+            restart_strategy(configuration, self.random),
+            launch,
+            self.clock,
+            self.listener,
+        )
+
+    def _store(
+        self, choice: BackendChoice, configuration: Configuration, *, checkpointing: bool
+    ) -> CompletedCheckpointStore:
+        storage = self._storage(choice)
+        if checkpointing:
+            storage.initialize()
+        store = CompletedCheckpointStore(storage, retained=choice.num_retained)
+        if self.resume:
+            store.recover()
+        path = configuration.get(execution.SAVEPOINT_PATH)
+        if path is not None and store.latest is None:
+            claimed = configuration.get(execution.CLAIM_MODE) is RecoveryClaimMode.CLAIM
+            mode = RestoreMode.CLAIM if claimed else RestoreMode.NO_CLAIM
+            store.restore(load_checkpoint(path), mode)
+        return store
+
+    def _storage(self, choice: BackendChoice) -> CheckpointStorage:
+        if choice.storage is StorageKind.CUSTOM:
+            raise ConfigurationError(
+                f"The checkpoint storage {choice.custom_storage!r} is not known.",
+                hint="Use jobmanager or filesystem; URLs of any scheme that fsspec speaks are "
+                "directories of the file system storage.",
+            )
+        if choice.storage is StorageKind.JOB_MANAGER:
+            return JobManagerCheckpointStorage(
+                self.job_id,
+                max_state_size_bytes=choice.max_state_size_bytes,
+                checkpoint_root_url=choice.checkpoint_directory,
+                savepoint_directory=choice.savepoint_directory,
+            )
+        assert choice.checkpoint_directory is not None
+        return FileSystemCheckpointStorage(
+            choice.checkpoint_directory,
+            self.job_id,
+            savepoint_directory=choice.savepoint_directory,
+            inline_threshold_bytes=choice.inline_threshold_bytes,
+            write_buffer_bytes=choice.write_buffer_size_bytes,
+            create_subdirectory=choice.create_subdirectory,
+        )
+
+
+def _compiler_options(configuration: Configuration) -> CompilerOptions:
+    maximum = configuration.get(execution_options.MAX_PARALLELISM)
+    return CompilerOptions(
+        parallelism=configuration.get(execution_options.DEFAULT_PARALLELISM),
+        max_parallelism=None if maximum == -1 else maximum,
+        chaining=configuration.get(execution.OPERATOR_CHAINING),
+        auto_generate_uids=configuration.get(execution_options.AUTO_GENERATE_UIDS),
+    )
+
+
+def _job_parameters(configuration: Configuration) -> dict[str, str]:
+    parameters: dict[str, str] = configuration.get(execution_options.GLOBAL_JOB_PARAMETERS) or {}
+    return dict(parameters)

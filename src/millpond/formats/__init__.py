@@ -1,0 +1,1 @@
+"""Flink's bytes: metadata, keyed and operator state streams; pure functions over buffers."""

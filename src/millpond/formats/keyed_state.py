@@ -1,0 +1,71 @@
+"""Opening keyed state whatever its layout: canonical, heap, RocksDB files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from millpond.formats.canonical_reader import CanonicalReader
+from millpond.formats.composite_key import prefix_length_of
+from millpond.formats.handles import IncrementalHandle, KeyedHandle, KeyGroupsHandle
+from millpond.formats.heap_body import HeapReader
+from millpond.formats.native import NativeReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from millpond.formats.handles import StreamHandle
+    from millpond.formats.keyed_block import KeyedBlock
+    from millpond.formats.keyed_header import KeyedHeader
+
+__all__ = ("KeyedStateReader", "open_keyed_state")
+
+
+class KeyedStateReader(Protocol):
+    """Reads the managed keyed state of one handle, in the canonical form of entries.
+
+    Attributes:
+        header: serializers and states.
+    """
+
+    header: KeyedHeader
+
+    def blocks(self, key_groups: tuple[int, int] | None = None) -> Iterator[KeyedBlock]:
+        """Iterate over the entries; `key_groups` is the first and the last wanted, inclusive.
+
+        Raises:
+            FormatError: the state is damaged or of a kind that cannot be read.
+        """
+        ...
+
+
+def open_keyed_state(
+    handle: KeyedHandle, open_stream: Callable[[StreamHandle], BinaryIO], max_parallelism: int
+) -> KeyedStateReader:
+    """Return the reader for a handle of managed keyed state.
+
+    `open_stream` opens the streams that the handle names, seekable. The reader must be used up
+    before they are closed.
+
+    Raises:
+        FormatError: the header of the state is damaged.
+    """
+    if isinstance(handle, IncrementalHandle):
+        return NativeReader(handle, open_stream, prefix_length_of(max_parallelism))
+    stream = open_stream(handle.stream)
+    if handle.savepoint or _looks_canonical(stream, handle):
+        return CanonicalReader(stream, handle)
+    return HeapReader(stream, handle, max_parallelism)
+
+
+def _looks_canonical(stream: BinaryIO, handle: KeyGroupsHandle) -> bool:
+    """Tell the layouts apart where the handle does not: savepoints of Flink 1.12 and older.
+
+    In heap layout every key group, empty or not, starts with its number; in canonical layout with
+    a state id and the upper, always zero half of a length.
+    """
+    for index, offset in enumerate(handle.offsets):
+        stream.seek(offset)
+        if offset == 0 or stream.read(4) != (handle.first_key_group + index).to_bytes(4, "big"):
+            return True
+    return False

@@ -1,0 +1,39 @@
+"""`Batch`: the unit of work that tasks and operators hand on."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+__all__ = ("MAX_WATERMARK", "MIN_WATERMARK", "Batch")
+
+MIN_WATERMARK = -(1 << 63)
+MAX_WATERMARK = (1 << 63) - 1
+
+
+@final
+class Batch:
+    """Records in order. Nobody changes its lists once it is emitted: others may hold them.
+
+    Attributes:
+        values: the records.
+        timestamps: event times in ms, one a record, or None when there are none.
+        keys: the records' keys, one a record, on the way to a keyed operator; else None.
+    """
+
+    __slots__ = ("keys", "timestamps", "values")
+
+    def __init__(
+        self,
+        values: list[Any],
+        timestamps: list[int] | None = None,
+        keys: list[Any] | None = None,
+    ) -> None:
+        self.values = values
+        self.timestamps = timestamps
+        self.keys = keys
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        return f"Batch({len(self.values)} records)"

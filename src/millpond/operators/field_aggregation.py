@@ -1,0 +1,58 @@
+"""The rolling sum, min, max, min_by and max_by of a keyed stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from millpond.common.types import Row
+from millpond.datastream.operator_spec import AggregationKind, FieldAggregationSpec, ReduceSpec
+from millpond.errors import InvalidProgramError
+
+__all__ = ("reduce_of_field",)
+
+
+def reduce_of_field(spec: FieldAggregationSpec) -> ReduceSpec:
+    """Express the aggregation of a field as a reduce.
+
+    The other fields are those of the key's first record; the `…_by` kinds keep the whole record,
+    the first of equals. A record that is no tuple, list or Row is its own only field.
+    """
+    position = spec.position
+    if spec.kind is AggregationKind.SUM:
+        return ReduceSpec(_on_field(position, lambda left, right: left + right))
+    if spec.kind is AggregationKind.MIN:
+        return ReduceSpec(_on_field(position, min))
+    if spec.kind is AggregationKind.MAX:
+        return ReduceSpec(_on_field(position, max))
+    if spec.kind is AggregationKind.MIN_BY:
+        return ReduceSpec(lambda a, b: b if _field(b, position) < _field(a, position) else a)
+    return ReduceSpec(lambda a, b: b if _field(b, position) > _field(a, position) else a)
+
+
+def _field(record: Any, position: int | str) -> Any:
+    if isinstance(record, Row | tuple | list):
+        try:
+            return record[position]  # type: ignore[index]
+        except (IndexError, KeyError, ValueError, TypeError) as error:
+            raise InvalidProgramError(f"{record!r} has no field {position!r}.") from error
+    return record
+
+
+def _on_field(
+    position: int | str, combine: Callable[[Any, Any], Any]
+) -> Callable[[Any, Any], Any]:
+    def reduce(before: Any, record: Any) -> Any:
+        combined = combine(_field(before, position), _field(record, position))
+        if isinstance(before, tuple) and isinstance(position, int):
+            return (*before[:position], combined, *before[position + 1 :])
+        if isinstance(before, Row):
+            fields = Row(*before._values)  # noqa: SLF001 - Row has no copy of its own
+            fields.set_field_names(getattr(before, "_fields", []))
+            fields[position] = combined
+            return fields
+        if isinstance(before, list) and isinstance(position, int):
+            return [*before[:position], combined, *before[position + 1 :]]
+        return combined
+
+    return reduce

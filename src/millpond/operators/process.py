@@ -1,0 +1,140 @@
+"""The operators of process functions, with keys and without."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Any, final
+
+from millpond.datastream.functions import KeyedProcessFunction, ProcessFunction
+from millpond.datastream.time_domain import TimeDomain
+from millpond.operators.batch import Batch
+from millpond.operators.operator import user_code_error
+from millpond.operators.process_context import KeyedContext, UnkeyedContext, UnkeyedTimerService
+from millpond.operators.results import Results, emit_results
+from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
+from millpond.operators.user_function import UserFunctionOperator, method_name
+from millpond.state.contract.keyed_backend import NO_KEY
+
+__all__ = ("KeyedProcessOperator", "ProcessOperator")
+
+
+@final
+class ProcessOperator(UserFunctionOperator):
+    """Calls a process function for each record of a stream without keys."""
+
+    function: ProcessFunction
+
+    def open(self) -> None:
+        self._timer_service = UnkeyedTimerService(self.context.clock)
+        self._process_context = UnkeyedContext(self._timer_service)
+        super().open()
+
+    def process_batch(self, batch: Batch) -> None:
+        context, process = self._process_context, self.function.process_element
+        values: list[Any] = []
+        timestamps: list[int] | None = None if batch.timestamps is None else []
+        try:
+            for value, timestamp in zip(batch.values, batch.timestamps or repeat(None)):
+                context.record_timestamp = timestamp
+                before = len(values)
+                results = process(value, context)
+                if results is not None:
+                    values.extend(results)
+                    if timestamps is not None and timestamp is not None:
+                        timestamps.extend(repeat(timestamp, len(values) - before))
+        except Exception as error:
+            user_code_error(error, self.context, method_name(self.function, "process_element"))
+        emit_results(values, timestamps, self.output)
+
+    def process_watermark(self, timestamp: int) -> None:
+        self._timer_service.watermark = timestamp
+        self.output.emit_watermark(timestamp)
+
+
+@final
+class KeyedProcessOperator(UserFunctionOperator):
+    """Calls a keyed process function for each record and each timer."""
+
+    function: KeyedProcessFunction
+
+    def open(self) -> None:
+        backend = self.context.keyed_backend
+        assert backend is not None
+        self._backend = backend
+        self._timers = InternalTimerService(backend, self.context.clock)
+        self._process_context = KeyedContext(backend, KeyedTimerService(self._timers))
+        self._results = Results(self.context)
+        super().open()
+
+    def process_batch(self, batch: Batch) -> None:
+        assert batch.keys is not None
+        backend, context = self._backend, self._process_context
+        process = self.function.process_element
+        values: list[Any] = []
+        extend = values.extend
+        try:
+            if batch.timestamps is None:
+                timestamps = None
+                context.record_timestamp = None
+                for key, value in zip(batch.keys, batch.values, strict=True):
+                    backend.current_key = key
+                    results = process(value, context)
+                    if results is not None:
+                        extend(results)
+            else:
+                timestamps = self._process_timed(batch, values)
+        except Exception as error:
+            user_code_error(error, self.context, method_name(self.function, "process_element"))
+        backend.current_key = NO_KEY
+        emit_results(values, timestamps, self.output)
+
+    def _process_timed(self, batch: Batch, values: list[Any]) -> list[int]:
+        backend, context = self._backend, self._process_context
+        process, extend = self.function.process_element, values.extend
+        timestamps: list[int] = []
+        append_timestamp, extend_timestamps = timestamps.append, timestamps.extend
+        end = 0
+        assert batch.keys is not None
+        assert batch.timestamps is not None
+        for key, value, timestamp in zip(batch.keys, batch.values, batch.timestamps, strict=True):
+            backend.current_key = key
+            context.record_timestamp = timestamp
+            results = process(value, context)
+            if results is not None:
+                start = end
+                extend(results)
+                end = len(values)
+                if end == start + 1:
+                    append_timestamp(timestamp)
+                else:
+                    extend_timestamps(repeat(timestamp, end - start))
+        return timestamps
+
+    def process_watermark(self, timestamp: int) -> None:
+        self._process_context.domain = TimeDomain.EVENT_TIME
+        self._timers.advance_watermark(timestamp, self._on_event_timer)
+        self._results.flush()
+        self.output.emit_watermark(timestamp)
+
+    def next_processing_time(self) -> int | None:
+        return self._timers.next_processing_time()
+
+    def process_processing_time(self, now_ms: int) -> None:
+        self._process_context.domain = TimeDomain.PROCESSING_TIME
+        self._timers.advance_processing_time(now_ms, self._on_processing_timer)
+
+    def _on_event_timer(self, timestamp: int, namespace: Any) -> None:
+        self._on_timer(timestamp, timestamp)
+
+    def _on_processing_timer(self, timestamp: int, namespace: Any) -> None:
+        # Flink erases the timestamp of what a processing-time timer emits.
+        self._on_timer(timestamp, None)
+
+    def _on_timer(self, timestamp: int, result_timestamp: int | None) -> None:
+        context = self._process_context
+        context.record_timestamp = timestamp
+        try:
+            self._results.add(self.function.on_timer(timestamp, context), result_timestamp)
+        except Exception as error:
+            name = method_name(self.function, "on_timer")
+            user_code_error(error, self.context, name, timestamp=timestamp)

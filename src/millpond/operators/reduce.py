@@ -1,0 +1,51 @@
+"""The rolling reduce of a keyed stream."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from millpond.common.typeinfo import TypeInformation
+from millpond.datastream.functions import ReduceFunction
+from millpond.datastream.operator_spec import ReduceSpec
+from millpond.datastream.state import ValueState, ValueStateDescriptor
+from millpond.operators.batch import Batch
+from millpond.operators.operator import user_code_error
+from millpond.operators.user_function import UserFunctionOperator, bound_method, method_name
+
+__all__ = ("REDUCE_STATE", "ReduceOperator")
+
+REDUCE_STATE = "_reduce_state"
+"""The name under which PyFlink keeps a rolling reduce's result."""
+
+
+@final
+class ReduceOperator(UserFunctionOperator):
+    """Combines each record with the last result of its key and emits the new result."""
+
+    def __init__(self, spec: ReduceSpec, value_type: TypeInformation | None) -> None:
+        super().__init__(spec.function)
+        self._reduce = bound_method(spec.function, ReduceFunction, "reduce")
+        self._value_type = value_type
+
+    def open(self) -> None:
+        super().open()
+        descriptor = ValueStateDescriptor(REDUCE_STATE, self._value_type)
+        self._state: ValueState[Any] = self.runtime_context.get_state(descriptor)
+
+    def process_batch(self, batch: Batch) -> None:
+        backend = self.context.keyed_backend
+        assert backend is not None
+        assert batch.keys is not None
+        reduce, read, write = self._reduce, self._state.value, self._state.update
+        results = []
+        append = results.append
+        try:
+            for key, value in zip(batch.keys, batch.values, strict=True):
+                backend.current_key = key
+                before = read()
+                result = value if before is None else reduce(before, value)
+                write(result)
+                append(result)
+        except Exception as error:
+            user_code_error(error, self.context, method_name(self.function, "reduce"))
+        self.output.emit(Batch(results, batch.timestamps))

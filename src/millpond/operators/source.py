@@ -1,0 +1,179 @@
+"""The source operator: reads the splits of one subtask in batches cut at absolute offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import msgspec
+
+from millpond.common.typeinfo import Types
+from millpond.datastream.connectors.source import Split, SplitReader
+from millpond.datastream.operator_spec import SourceSpec
+from millpond.datastream.state import ListStateDescriptor
+from millpond.errors import RestoreError
+from millpond.operators.batch import MAX_WATERMARK, Batch
+from millpond.operators.event_time import EventTimeAssignment
+from millpond.operators.operator import Operator
+
+__all__ = ("SourceOperator",)
+
+_SPLITS = ListStateDescriptor("source-splits", Types.PRIMITIVE_ARRAY(Types.BYTE()))
+
+
+@dataclass(slots=True)
+class _SplitProgress:
+    """How far one split was read; `records` from its start, also before a restore."""
+
+    split: Split
+    records: int = 0
+    position: Mapping[str, Any] | None = None
+    finished: bool = False
+    reader: SplitReader | None = field(default=None, repr=False)
+
+    def encode(self) -> bytes:
+        position = self.position if self.reader is None else self.reader.position()
+        return msgspec.msgpack.encode(
+            (self.split.split_id, self.split.payload, self.records, position, self.finished)
+        )
+
+    @classmethod
+    def decode(cls, data: bytes, operator: str) -> _SplitProgress:
+        try:
+            split_id, payload, records, position, finished = msgspec.msgpack.decode(
+                data, type=tuple[str, dict[str, Any], int, dict[str, Any] | None, bool]
+            )
+        except msgspec.MsgspecError as error:
+            raise RestoreError(
+                f"The source's position in the snapshot is damaged: {error}.", operator=operator
+            ) from error
+        return cls(Split(split_id, payload), records, position, finished)
+
+
+@final
+class SourceOperator(Operator):
+    """Reads a source.
+
+    A batch ends where the number of records read from the split is a multiple of the batch size,
+    wherever a restore happened: so watermarks, which follow batches, stand at the same records in
+    every run.
+    """
+
+    def __init__(self, spec: SourceSpec) -> None:
+        self._source = spec.source
+        self._strategy = spec.watermark_strategy or spec.source.default_watermark_strategy()
+        self._splits: list[_SplitProgress] = []
+        self._turn = 0
+        self._next_discovery_ms: int | None = None
+        self._unlisted: list[_SplitProgress] = []
+        self._stopped = False
+        self.ended = False
+        self.records = 0
+
+    def initialize_state(self) -> None:
+        # Every subtask sees all positions: who reads a split may change with the parallelism.
+        self._state = self.context.operator_state.get_union_list_state(_SPLITS)
+        name = self.context.name
+        restored = [_SplitProgress.decode(data, name) for data in self._state.get()]
+        self._restored = {progress.split.split_id: progress for progress in restored}
+        self._event_time = EventTimeAssignment(self._strategy, self.context)
+        self._event_time.initialize_state()
+
+    def open(self) -> None:
+        self._event_time.open()
+        self._discover()
+
+    def _discover(self) -> None:
+        known = {progress.split.split_id for progress in self._splits}
+        context = self.context
+        splits = self._source.splits(context.parallelism)
+        for split in splits[context.subtask_index :: context.parallelism]:
+            if split.split_id not in known:
+                progress = self._restored.get(split.split_id) or _SplitProgress(split)
+                self._splits.append(progress)
+        if context.subtask_index == 0:
+            # A source may forget splits that were read; the snapshot must not, or they come again.
+            listed = {split.split_id for split in splits}
+            self._unlisted = [p for i, p in self._restored.items() if i not in listed]
+        interval_ms = self._source.discovery_interval_ms
+        if interval_ms is not None:
+            self._next_discovery_ms = context.clock.now_ms() + interval_ms
+
+    def produce(self) -> bool:
+        """Read and emit one batch; return whether there was anything to do."""
+        if self.ended:
+            return False
+        if self._stopped:
+            return False
+        if (
+            self._next_discovery_ms is not None
+            and self.context.clock.now_ms() >= self._next_discovery_ms
+        ):
+            self._discover()
+        progress = self._next_split()
+        if progress is None:
+            if self._source.bounded:
+                self.ended = True
+                return True
+            self._event_time.nothing_came(self.output)
+            return False
+        return self._read(progress)
+
+    def _next_split(self) -> _SplitProgress | None:
+        unfinished = [progress for progress in self._splits if not progress.finished]
+        if not unfinished:
+            return None
+        if self._source.bounded:
+            return unfinished[0]
+        self._turn += 1
+        return unfinished[self._turn % len(unfinished)]
+
+    def _read(self, progress: _SplitProgress) -> bool:
+        reader = progress.reader
+        if reader is None:
+            reader = self._source.open_split(
+                progress.split, progress.position, self.context.clock
+            )
+            progress.reader = reader
+        batch_size = self.context.batch_size
+        records = reader.read(batch_size - progress.records % batch_size)
+        if records is not None and records.values:
+            progress.records += len(records.values)
+            self.records += len(records.values)
+            self._event_time.emit(Batch(records.values, records.timestamps), self.output)
+        elif not reader.finished:
+            self._event_time.nothing_came(self.output)
+            return False
+        if reader.finished:
+            progress.position = reader.position()
+            progress.finished = True
+            progress.reader = None
+            reader.close()
+        return True
+
+    def stop(self, *, drain: bool) -> None:
+        """Read no more; with `drain` the input counts as ended."""
+        self._stopped = True
+        self.ended = self.ended or drain
+
+    @property
+    def event_time_ms(self) -> int | None:
+        """The watermark that was last emitted, or None."""
+        return self._event_time.watermark
+
+    def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
+        self._state.update([split.encode() for split in (*self._splits, *self._unlisted)])
+        self._event_time.snapshot_state()
+
+    def process_batch(self, batch: Batch) -> None:
+        raise AssertionError("A source has no input.")
+
+    def finish(self) -> None:
+        self.output.emit_watermark(MAX_WATERMARK)
+
+    def close(self) -> None:
+        for progress in self._splits:
+            if progress.reader is not None:
+                progress.reader.close()
+                progress.reader = None

@@ -1,0 +1,143 @@
+"""Timers of a keyed operator: the internal service, and what user functions see of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from millpond.datastream.timerservice import TimerService
+from millpond.errors import NoCurrentKeyError
+from millpond.operators.batch import MIN_WATERMARK
+from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
+from millpond.state.contract.namespace import VOID, VOID_NAMESPACE, NamespaceSerializer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.clock import Clock
+    from millpond.state.contract.timer_queue import Timer
+
+__all__ = ("USER_TIMERS", "InternalTimerService", "KeyedTimerService")
+
+USER_TIMERS = "user-timers"
+"""The name of the service in PyFlink, for window operators too."""
+
+
+@final
+class InternalTimerService:
+    """Timers by (timestamp, current key, namespace) in event time and processing time.
+
+    The rules are Flink's (InternalTimerServiceImpl): registering a timer twice is one timer;
+    timers fire in ascending order of time; one that is registered while others fire, and is due,
+    fires in the same round. The current key is set before every callback.
+
+    Attributes:
+        current_watermark: event time in ms; not part of snapshots.
+    """
+
+    __slots__ = ("_backend", "_clock", "_event", "_processing", "current_watermark")
+
+    def __init__(
+        self,
+        backend: KeyedStateBackend,
+        clock: Clock,
+        namespace: NamespaceSerializer = VOID,
+        service: str = USER_TIMERS,
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._event = backend.timer_queue(service, "event", namespace)
+        self._processing = backend.timer_queue(service, "processing", namespace)
+        self.current_watermark = MIN_WATERMARK
+
+    def current_processing_time(self) -> int:
+        """Return the processing time in ms."""
+        return self._clock.now_ms()
+
+    def register_event_time_timer(self, namespace: Any, timestamp: int) -> None:
+        """Add a timer for the current key; raises NoCurrentKeyError where there is none."""
+        self._event.add(timestamp, self._key(), namespace)
+
+    def delete_event_time_timer(self, namespace: Any, timestamp: int) -> None:
+        """Remove a timer of the current key."""
+        self._event.remove(timestamp, self._key(), namespace)
+
+    def register_processing_time_timer(self, namespace: Any, timestamp: int) -> None:
+        """Add a timer for the current key; raises NoCurrentKeyError where there is none."""
+        self._processing.add(timestamp, self._key(), namespace)
+
+    def delete_processing_time_timer(self, namespace: Any, timestamp: int) -> None:
+        """Remove a timer of the current key."""
+        self._processing.remove(timestamp, self._key(), namespace)
+
+    def advance_watermark(self, timestamp: int, fire: Callable[[int, Any], None]) -> None:
+        """Set the watermark, then call ``fire(timestamp, namespace)`` for every timer up to it."""
+        self.current_watermark = timestamp
+        backend = self._backend
+        while due := self._event.poll(timestamp):
+            for time, key, namespace in due:
+                backend.current_key = key
+                fire(time, namespace)
+        backend.current_key = NO_KEY
+
+    def poll_event_timers(self) -> list[Timer]:
+        """Remove and return the next timers that the watermark has reached, of one timestamp.
+
+        For operators that fire in a loop of their own; call it until it returns none.
+        """
+        return self._event.poll(self.current_watermark)
+
+    def advance_processing_time(self, now_ms: int, fire: Callable[[int, Any], None]) -> None:
+        """Call ``fire(timestamp, namespace)`` for every processing-time timer up to `now_ms`."""
+        backend = self._backend
+        while due := self._processing.poll(now_ms):
+            for time, key, namespace in due:
+                backend.current_key = key
+                fire(time, namespace)
+        backend.current_key = NO_KEY
+
+    def next_processing_time(self) -> int | None:
+        """Return when the first processing-time timer is due, or None."""
+        return self._processing.head()
+
+    def _key(self) -> Any:
+        key = self._backend.current_key
+        if key is NO_KEY:
+            raise NoCurrentKeyError(
+                "A timer was set or deleted outside the processing of a record or timer.",
+                hint="Timers belong to a key: set them in process_element or on_timer.",
+            )
+        return key
+
+
+@final
+class KeyedTimerService(TimerService):
+    """The service that a keyed process function gets from its context."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: InternalTimerService) -> None:
+        self._service = service
+
+    def current_processing_time(self) -> int:
+        """Return the processing time in ms."""
+        return self._service.current_processing_time()
+
+    def current_watermark(self) -> int:
+        """Return the watermark in ms."""
+        return self._service.current_watermark
+
+    def register_processing_time_timer(self, timestamp: int) -> None:
+        """Fire when the processing time reaches `timestamp`."""
+        self._service.register_processing_time_timer(VOID_NAMESPACE, timestamp)
+
+    def register_event_time_timer(self, timestamp: int) -> None:
+        """Fire when the watermark reaches `timestamp`."""
+        self._service.register_event_time_timer(VOID_NAMESPACE, timestamp)
+
+    def delete_processing_time_timer(self, timestamp: int) -> None:
+        """Take a processing-time timer back."""
+        self._service.delete_processing_time_timer(VOID_NAMESPACE, timestamp)
+
+    def delete_event_time_timer(self, timestamp: int) -> None:
+        """Take an event-time timer back."""
+        self._service.delete_event_time_timer(VOID_NAMESPACE, timestamp)

@@ -1,0 +1,51 @@
+"""The operator that assigns timestamps and watermarks in the middle of a stream."""
+
+from __future__ import annotations
+
+from typing import final
+
+from millpond.datastream.operator_spec import TimestampsSpec
+from millpond.operators.batch import MAX_WATERMARK, Batch
+from millpond.operators.event_time import EventTimeAssignment
+from millpond.operators.operator import Operator
+
+__all__ = ("TimestampsOperator",)
+
+
+@final
+class TimestampsOperator(Operator):
+    """Replaces timestamps and watermarks by those of a strategy.
+
+    Watermarks from before are dropped, all but the last of a bounded input (Flink's
+    TimestampsAndWatermarksOperator).
+    """
+
+    def __init__(self, spec: TimestampsSpec) -> None:
+        self._strategy = spec.watermark_strategy
+
+    def initialize_state(self) -> None:
+        self._event_time = EventTimeAssignment(self._strategy, self.context)
+        self._event_time.initialize_state()
+
+    def open(self) -> None:
+        self._event_time.open()
+
+    def process_batch(self, batch: Batch) -> None:
+        if batch.values:
+            self._event_time.emit(batch, self.output)
+
+    def process_watermark(self, timestamp: int) -> None:
+        if timestamp == MAX_WATERMARK:
+            self.output.emit_watermark(timestamp)
+
+    def process_idle(self, *, idle: bool) -> None:
+        """Idleness from before is replaced as well."""
+
+    def next_processing_time(self) -> int | None:
+        return self._event_time.idle_deadline_ms
+
+    def process_processing_time(self, now_ms: int) -> None:
+        self._event_time.nothing_came(self.output)
+
+    def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
+        self._event_time.snapshot_state()

@@ -1,0 +1,345 @@
+"""`WindowOperator`: windows of a keyed stream that do not merge, with any trigger and function."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from millpond.datastream.functions import (
+    Function,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+)
+from millpond.datastream.window import MergingWindowAssigner, TimestampedValue, TriggerResult
+from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
+from millpond.operators.operator import user_code_error
+from millpond.operators.timer_service import InternalTimerService
+from millpond.operators.user_function import UserFunctionOperator, method_name
+from millpond.operators.window_contents import EvictableContents, WindowContents, namespace_of
+from millpond.operators.window_context import (
+    WindowAssignerContext,
+    WindowEvictorContext,
+    WindowFunctionContext,
+    WindowStates,
+    WindowTriggerContext,
+)
+from millpond.operators.window_function import WindowOutput, window_results
+from millpond.state.contract.keyed_backend import NO_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.datastream.operator_spec import WindowSpec
+
+__all__ = ("WindowOperator",)
+
+
+class WindowOperator(UserFunctionOperator):
+    """Assigns each record to windows, keeps them in state, and evaluates when the trigger says so.
+
+    The rules are Flink's (WindowOperator). A window is deleted, with its trigger's and function's
+    state, when time passes its end plus the allowed lateness; until then late records evaluate it
+    again, after that they are late data: sent to the side output, or counted and dropped.
+
+    Attributes:
+        late_records_dropped: counts the records that came too late and had no side output.
+    """
+
+    def __init__(self, spec: WindowSpec) -> None:
+        combine = spec.reduce if spec.aggregate is None else spec.aggregate
+        super().__init__(combine if spec.window_function is None else spec.window_function)
+        self._combine_function = combine
+        self.spec = spec
+        self.assigner = spec.assigner
+        self.trigger = spec.trigger
+        if self.trigger is None:
+            self.trigger = spec.assigner.get_default_trigger(None)
+        self._is_event_time = spec.assigner.is_event_time()
+        self._allowed_lateness_ms = spec.allowed_lateness_ms if self._is_event_time else 0
+
+    def open(self) -> None:
+        self._open_functions()
+        backend = self.context.keyed_backend
+        assert backend is not None
+        self.backend = backend
+        self.late_records_dropped = self.context.metric_group.counter("numLateRecordsDropped")
+        namespace = namespace_of(self.assigner)
+        timers = InternalTimerService(backend, self.context.clock, namespace)
+        runtime_context = self.runtime_context
+        states = WindowStates(backend, namespace)
+        self.timers = timers
+        self.contents: WindowContents | EvictableContents
+        if self.spec.evictor is None:
+            self.contents = WindowContents(self.spec, backend, namespace)
+        else:
+            self.contents = EvictableContents(self.spec, backend, namespace)
+        self.trigger_context = WindowTriggerContext(timers, states, runtime_context)
+        self._assigner_context = WindowAssignerContext(timers, runtime_context)
+        self._evictor_context = WindowEvictorContext(timers, runtime_context)
+        self._function_context = WindowFunctionContext.of(
+            timers,
+            runtime_context,
+            states,
+            merging=isinstance(self.assigner, MergingWindowAssigner),
+        )
+        self._results = window_results(self.spec.window_function, self._function_context)
+        self.results = WindowOutput(self.output, self.context.batch_size)
+
+    def close(self) -> None:
+        super().close()
+        function = self._combine_function
+        if function is not self.function and isinstance(function, Function):
+            function.close()
+
+    def process_batch(self, batch: Batch) -> None:
+        assert batch.keys is not None
+        backend, process = self.backend, self.process_element
+        timestamps = repeat(None) if batch.timestamps is None else batch.timestamps
+        for key, value, timestamp in zip(batch.keys, batch.values, timestamps, strict=False):
+            backend.current_key = key
+            process(value, timestamp)
+        backend.current_key = NO_KEY
+        self.results.flush()
+
+    def process_watermark(self, timestamp: int) -> None:
+        self.timers.advance_watermark(timestamp, self.on_event_time)
+        self.results.flush()
+        self.output.emit_watermark(timestamp)
+
+    def next_processing_time(self) -> int | None:
+        return self.timers.next_processing_time()
+
+    def process_processing_time(self, now_ms: int) -> None:
+        self.timers.advance_processing_time(now_ms, self.on_processing_time)
+        self.results.flush()
+
+    def process_element(self, value: Any, timestamp: int | None) -> None:
+        """Add a record of the current key to its windows."""
+        skipped = True
+        for window in self.assign(value, timestamp):
+            if self.is_window_late(window):
+                continue
+            skipped = False
+            self.add(window, value, timestamp)
+            result = self.ask_trigger_on_element(value, timestamp, window)
+            if result is not TriggerResult.CONTINUE:
+                self.obey(result, window, window)
+            self.register_cleanup_timer(window)
+        if skipped and self.is_element_late(timestamp):
+            self.put_aside(value, timestamp)
+
+    def on_event_time(self, timestamp: int, window: Any) -> None:
+        """Handle an event-time timer of the current key."""
+        result = self.ask_trigger_on_time(timestamp, window, event_time=True)
+        if result is not TriggerResult.CONTINUE:
+            self.obey(result, window, window)
+        if self._is_event_time and timestamp == self.cleanup_time(window):
+            self.clear_all(window, window)
+
+    def on_processing_time(self, timestamp: int, window: Any) -> None:
+        """Handle a processing-time timer of the current key."""
+        result = self.ask_trigger_on_time(timestamp, window, event_time=False)
+        if result is not TriggerResult.CONTINUE:
+            self.obey(result, window, window)
+        if not self._is_event_time and timestamp == self.cleanup_time(window):
+            self.clear_all(window, window)
+
+    def assign(self, value: Any, timestamp: int | None) -> Sequence[Any]:
+        """Return the windows of a record."""
+        try:
+            # The assigners say what is wrong where they need a timestamp and get none.
+            windows: Any = self.assigner.assign_windows(
+                value,
+                timestamp,  # type: ignore[arg-type]
+                self._assigner_context,
+            )
+        except Exception as error:
+            user_code_error(error, self.context, f"{type(self.assigner).__name__}.assign_windows")
+        return windows  # type: ignore[no-any-return]
+
+    def add(self, state_window: Any, value: Any, timestamp: int | None) -> None:
+        """Add a record to a window's contents."""
+        try:
+            self.contents.add(state_window, value, timestamp)
+        except Exception as error:
+            self.fail_combining(error, state_window)
+
+    def ask_trigger_on_element(
+        self, value: Any, timestamp: int | None, window: Any
+    ) -> TriggerResult:
+        """Ask the trigger about a record that was added."""
+        context = self.trigger_context
+        context.window = window
+        try:
+            return self.trigger.on_element(
+                value, MIN_WATERMARK if timestamp is None else timestamp, window, context
+            )
+        except Exception as error:
+            self.fail_trigger(error, "on_element", window)
+
+    def ask_trigger_on_time(
+        self, timestamp: int, window: Any, *, event_time: bool
+    ) -> TriggerResult:
+        """Ask the trigger about a timer."""
+        context = self.trigger_context
+        context.window = window
+        try:
+            if event_time:
+                return self.trigger.on_event_time(timestamp, window, context)
+            return self.trigger.on_processing_time(timestamp, window, context)
+        except Exception as error:
+            name = "on_event_time" if event_time else "on_processing_time"
+            self.fail_trigger(error, name, window)
+
+    def obey(self, result: TriggerResult, window: Any, state_window: Any) -> None:
+        """Evaluate and purge a window as the trigger said."""
+        if result.is_fire():
+            self.evaluate(window, state_window)
+        if result.is_purge():
+            self.contents.clear(state_window)
+
+    def evaluate(self, window: Any, state_window: Any) -> None:
+        """Call the window function with what is kept, if anything is, and emit its results."""
+        contents = self.contents
+        try:
+            elements = contents.get(state_window)
+        except Exception as error:
+            self.fail_combining(error, window)
+        if elements is None:
+            return
+        if isinstance(contents, EvictableContents):
+            self._evaluate_evicting(contents, elements, window, state_window)
+        else:
+            self._call_function(elements, window)
+
+    def clear_all(self, window: Any, state_window: Any) -> None:
+        """Delete everything that is kept of a window."""
+        self.contents.clear(state_window)
+        self.clear_trigger(window)
+        function = self.function
+        if isinstance(function, (ProcessWindowFunction, ProcessAllWindowFunction)):
+            self._function_context.current_window = window
+            try:
+                function.clear(self._function_context)
+            except Exception as error:
+                self._fail_function(error, "clear", window)
+
+    def clear_trigger(self, window: Any) -> None:
+        """Delete the trigger's state and timers of a window."""
+        context = self.trigger_context
+        context.window = window
+        try:
+            self.trigger.clear(window, context)
+        except Exception as error:
+            self.fail_trigger(error, "clear", window)
+
+    def cleanup_time(self, window: Any) -> int:
+        """Return when a window is deleted, in ms; MAX_WATERMARK stands for never."""
+        return min(window.max_timestamp() + self._allowed_lateness_ms, MAX_WATERMARK)
+
+    def register_cleanup_timer(self, window: Any) -> None:
+        """Have a window of the current key deleted in time."""
+        cleanup_time = self.cleanup_time(window)
+        if cleanup_time == MAX_WATERMARK:
+            return
+        if self._is_event_time:
+            self.timers.register_event_time_timer(window, cleanup_time)
+        else:
+            self.timers.register_processing_time_timer(window, cleanup_time)
+
+    def delete_cleanup_timer(self, window: Any) -> None:
+        """Take the timer of `register_cleanup_timer` back."""
+        cleanup_time = self.cleanup_time(window)
+        if self._is_event_time:
+            self.timers.delete_event_time_timer(window, cleanup_time)
+        else:
+            self.timers.delete_processing_time_timer(window, cleanup_time)
+
+    def is_window_late(self, window: Any) -> bool:
+        """Return whether a window is deleted already."""
+        return self._is_event_time and self.cleanup_time(window) <= self.timers.current_watermark
+
+    def is_element_late(self, timestamp: int | None) -> bool:
+        """Return whether a record that got no window is late data."""
+        return (
+            self._is_event_time
+            and timestamp is not None
+            and timestamp + self._allowed_lateness_ms <= self.timers.current_watermark
+        )
+
+    def put_aside(self, value: Any, timestamp: int | None) -> None:
+        """Send late data to the side output, or count and drop it."""
+        tag = self.spec.late_data_tag
+        if tag is None:
+            self.late_records_dropped.inc()
+        else:
+            self.results.add_side(tag.tag_id, value, timestamp)
+
+    def fail_combining(self, error: Exception, window: Any) -> NoReturn:
+        """Raise for an exception out of the reduce or aggregate function."""
+        what = "the state of the window"
+        if self.spec.aggregate is not None:
+            what = type(self.spec.aggregate).__name__
+        elif self.spec.reduce is not None:
+            what = method_name(self.spec.reduce, "reduce")
+        user_code_error(error, self.context, what, window=repr(window))
+
+    def fail_trigger(self, error: Exception, method: str, window: Any) -> NoReturn:
+        """Raise for an exception out of the trigger."""
+        what = f"{type(self.trigger).__name__}.{method}"
+        user_code_error(error, self.context, what, window=repr(window))
+
+    def _fail_function(self, error: Exception, method: str, window: Any) -> NoReturn:
+        user_code_error(
+            error, self.context, method_name(self.function, method), window=repr(window)
+        )
+
+    def _open_functions(self) -> None:
+        super().open()
+        function = self._combine_function
+        if function is not self.function and isinstance(function, Function):
+            try:
+                function.open(self.runtime_context)
+            except Exception as error:
+                user_code_error(error, self.context, method_name(function, "open"))
+
+    def _call_function(self, elements: Sequence[Any], window: Any) -> None:
+        timestamp = window.max_timestamp()
+        function = self._results
+        if function is None:
+            self.results.values.extend(elements)
+            self.results.timestamps.extend([timestamp] * len(elements))
+            return
+        try:
+            results = function(self.backend.current_key, window, elements)
+            if results is not None:
+                self.results.add(results, timestamp)
+        except Exception as error:
+            method = "process" if hasattr(self.function, "process") else "apply"
+            self._fail_function(error, method, window)
+
+    def _evaluate_evicting(
+        self,
+        contents: EvictableContents,
+        elements: Sequence[TimestampedValue],
+        window: Any,
+        state_window: Any,
+    ) -> None:
+        evictor, context = self.spec.evictor, self._evictor_context
+        assert evictor is not None
+        what = f"{type(evictor).__name__}.evict_before"
+        try:
+            kept = evictor.evict_before(elements, len(elements), window, context)
+            what = "the reduce or aggregate function"
+            combined = contents.combine(kept)
+        except Exception as error:
+            user_code_error(error, self.context, what, window=repr(window))
+        if combined or self._combine_function is None:
+            self._call_function(combined, window)
+        what = f"{type(evictor).__name__}.evict_after"
+        try:
+            kept = evictor.evict_after(kept, len(kept), window, context)
+        except Exception as error:
+            user_code_error(error, self.context, what, window=repr(window))
+        if len(kept) != len(elements):
+            contents.replace(state_window, kept)

@@ -1,0 +1,35 @@
+"""`Channel`: elements on their way from one subtask to another."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import final
+
+from millpond.operators.batch import MIN_WATERMARK
+from millpond.runtime.element import Element
+
+__all__ = ("Channel",)
+
+
+@final
+class Channel:
+    """A queue between two tasks, and what its reader knows of it.
+
+    Attributes:
+        queue: elements that were sent and not yet read.
+        input_index: 0 for the reader's first input, 1 for its second.
+        watermark: the last watermark that was read, in ms.
+        idle: it holds back no watermark for now.
+        ended: its end of input was read.
+        blocked: it delivered the barrier of a checkpoint that others have yet to deliver.
+    """
+
+    __slots__ = ("blocked", "ended", "idle", "input_index", "queue", "watermark")
+
+    def __init__(self, input_index: int) -> None:
+        self.queue: deque[Element] = deque()
+        self.input_index = input_index
+        self.watermark = MIN_WATERMARK
+        self.idle = False
+        self.ended = False
+        self.blocked = False

@@ -1,0 +1,126 @@
+"""`InputGate`: the channels that lead to a task, their watermarks and the alignment of barriers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, final
+
+from millpond.operators.batch import MIN_WATERMARK, Batch
+from millpond.runtime.channel import Channel
+from millpond.runtime.element import CheckpointBarrier, Element, EndOfInput, Idle, Watermark
+
+__all__ = ("GateReader", "InputGate")
+
+
+class GateReader(Protocol):
+    """The task behind a gate."""
+
+    def process_batch(self, batch: Batch, input_index: int) -> None:
+        """Process records of one input."""
+        ...
+
+    def process_watermark(self, timestamp: int) -> None:
+        """The smallest watermark of all channels has risen."""
+        ...
+
+    def process_idle(self, *, idle: bool) -> None:
+        """All channels became idle, or one active again."""
+        ...
+
+    def process_barrier(self, barrier: CheckpointBarrier) -> None:
+        """All channels delivered the barrier."""
+        ...
+
+    def process_end(self) -> None:
+        """All channels ended."""
+        ...
+
+
+@final
+class InputGate:
+    """Reads channels in the order of their index, each until it is empty or blocked.
+
+    So what a task does depends only on what its channels hold. A channel that delivered a barrier
+    is blocked until all others did (Flink's aligned, exactly-once barriers); with `aligned` false
+    nothing blocks (at least once).
+    """
+
+    def __init__(self, channels: Sequence[Channel], *, aligned: bool = True) -> None:
+        self.channels = channels
+        self._aligned = aligned
+        self._watermark = MIN_WATERMARK
+        self._idle = False
+        self._ended = False
+        self._barrier: CheckpointBarrier | None = None
+        self._delivered: set[int] = set()
+
+    def drain(self, reader: GateReader) -> bool:
+        """Read everything that can be read; return whether there was anything."""
+        progress = False
+        again = True
+        while again:
+            again = False
+            for index, channel in enumerate(self.channels):
+                queue = channel.queue
+                while queue and not channel.blocked:
+                    again = progress = True
+                    element = queue.popleft()
+                    if type(element) is Batch:
+                        reader.process_batch(element, channel.input_index)
+                    else:
+                        self._control(reader, index, channel, element)
+        return progress
+
+    def _control(
+        self, reader: GateReader, index: int, channel: Channel, element: Element
+    ) -> None:
+        if isinstance(element, Watermark):
+            channel.watermark = max(channel.watermark, element.timestamp)
+            self._advance(reader)
+        elif isinstance(element, CheckpointBarrier):
+            self._deliver(reader, index, channel, element)
+        elif isinstance(element, Idle):
+            channel.idle = element.idle
+            self._advance(reader)
+        elif isinstance(element, EndOfInput):
+            channel.ended = True
+            if not self._ended and all(each.ended for each in self.channels):
+                self._ended = True
+                reader.process_end()
+
+    def _advance(self, reader: GateReader) -> None:
+        active = [channel.watermark for channel in self.channels if not channel.idle]
+        if not active:
+            if not self._idle:
+                self._idle = True
+                reader.process_idle(idle=True)
+            return
+        if self._idle:
+            self._idle = False
+            reader.process_idle(idle=False)
+        smallest = min(active)
+        if smallest > self._watermark:
+            self._watermark = smallest
+            reader.process_watermark(smallest)
+
+    def _deliver(
+        self, reader: GateReader, index: int, channel: Channel, barrier: CheckpointBarrier
+    ) -> None:
+        current = self._barrier
+        if current is None or barrier.checkpoint_id > current.checkpoint_id:
+            # A newer barrier means that the older checkpoint was given up.
+            self._release()
+            self._barrier = barrier
+        elif barrier.checkpoint_id < current.checkpoint_id:
+            return
+        self._delivered.add(index)
+        channel.blocked = self._aligned
+        if len(self._delivered) == len(self.channels):
+            self._release()
+            reader.process_barrier(barrier)
+
+    def _release(self) -> None:
+        self._barrier = None
+        self._delivered.clear()
+        for channel in self.channels:
+            channel.blocked = False

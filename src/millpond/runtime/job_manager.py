@@ -1,0 +1,437 @@
+"""`JobManager`: deploys a job, takes its checkpoints, restarts it after failures, ends it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, final
+
+from millpond.checkpoint.completed import CompletedCheckpoint
+from millpond.checkpoint.completed_store import CompletedCheckpointStore
+from millpond.checkpoint.retention import JobEnd
+from millpond.clock import Clock
+from millpond.common.job_status import JobStatus
+from millpond.configuration.backend_choice import BackendChoice
+from millpond.configuration.backend_description import StorageKind
+from millpond.errors import CheckpointError, JobCancelledError, JobExecutionError, RestoreError, SnapshotCorruptedError, WorkerLostError
+from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
+from millpond.runtime.checkpoint_settings import CheckpointSettings
+from millpond.runtime.job_graph import JobGraph
+from millpond.runtime.job_outcome import JobOutcome
+from millpond.runtime.message import (
+    Acknowledge,
+    Cancel,
+    Collected,
+    Decline,
+    Deploy,
+    Failed,
+    Finish,
+    Finished,
+    FromWorker,
+    InputEnded,
+    NotifyComplete,
+    Progress,
+    Running,
+    StopSources,
+    ToWorker,
+)
+from millpond.runtime.restart_strategy import RestartStrategy
+from millpond.runtime.restore import restore_from
+from millpond.runtime.worker_connection import LaunchWorker, WorkerConnection
+from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
+
+__all__ = ("JobListener", "JobManager", "JobParameters")
+
+_logger = logging.getLogger(__name__)
+
+
+class JobListener:
+    """Told what happens, on the job manager's thread; override what is wanted."""
+
+    def on_status(self, status: JobStatus) -> None:
+        """The job's status changed."""
+
+    def on_restart(self, error: BaseException, attempt: int, from_checkpoint: int | None) -> None:
+        """An attempt failed and the next one starts."""
+
+    def on_progress(self, progress: Progress) -> None:
+        """The sources have come further."""
+
+    def on_checkpoints(self, coordinator: CheckpointCoordinator) -> None:
+        """A checkpoint was triggered, completed or given up."""
+
+    def on_collected(self, collect_id: str, values: Sequence[Any]) -> None:
+        """Results for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobParameters:
+    """What a job needs beside its graph."""
+
+    job_id: str
+    graph: JobGraph
+    configuration: Mapping[str, str]
+    backend: BackendChoice
+    settings: CheckpointSettings
+    allow_non_restored_state: bool = False
+
+    @property
+    def checkpointing_enabled(self) -> bool:
+        """Whether checkpoints are taken periodically."""
+        return self.settings.interval_ms is not None
+
+
+@dataclass(slots=True)
+class _Stop:
+    """A stop with savepoint that is under way."""
+
+    drain: bool
+    target_directory: str | None
+    result: Future[str]
+    savepoint: Future[CompletedCheckpoint] | None = None
+
+
+@final
+class JobManager:
+    """Steers one job. `run` is called once; `cancel`, `savepoint` and `stop` from any thread."""
+
+    def __init__(
+        self,
+        parameters: JobParameters,
+        store: CompletedCheckpointStore,
+        restart_strategy: RestartStrategy,
+        launch: LaunchWorker,
+        clock: Clock,
+        listener: JobListener,
+    ) -> None:
+        self._parameters = parameters
+        self._store = store
+        self._restart_strategy = restart_strategy
+        self._launch = launch
+        self._clock = clock
+        self._listener = listener
+        self._connection: WorkerConnection | None = None
+        self._attempt = 0
+        self._records = 0
+        self._failure: BaseException | None = None
+        self._cancelled = False
+        self._ending = False
+        self._finished = False
+        self._final_checkpoint: Future[CompletedCheckpoint] | None = None
+        self._stop: _Stop | None = None
+        self._savepoint_path: str | None = None
+        self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.status = JobStatus.CREATED
+        self.outcome: JobOutcome | None = None
+        backend = parameters.backend
+        in_memory = backend.storage is StorageKind.JOB_MANAGER
+        self.coordinator = CheckpointCoordinator(
+            parameters.graph,
+            parameters.settings,
+            store,
+            clock,
+            self._send,
+            self._fail,
+            incremental=backend.is_incremental,
+            frame_size_bytes=backend.frame_size_bytes if in_memory else None,
+        )
+
+    # -- requests, from any thread
+
+    def cancel(self) -> None:
+        """Stop without a savepoint."""
+        self._requests.put(self._cancel)
+
+    def savepoint(
+        self, target_directory: str | None, snapshot_options: SnapshotOptions
+    ) -> Future[CompletedCheckpoint]:
+        """Take a savepoint, or a checkpoint, while the job goes on."""
+        result: Future[CompletedCheckpoint] = Future()
+
+        def request() -> None:
+            _forward(self.coordinator.request(snapshot_options, target_directory), result)
+
+        self._requests.put(request)
+        return result
+
+    def stop(self, target_directory: str | None, *, drain: bool) -> Future[str]:
+        """Stop the sources, take a savepoint and end the job; the future holds its path."""
+        stop = _Stop(drain, target_directory, Future())
+        self._requests.put(lambda: self._begin_stop(stop))
+        return stop.result
+
+    # -- the job
+
+    def run(self) -> JobOutcome:
+        """Run the job to its end, whatever that is; failures are in the outcome."""
+        for _ in self.steps():
+            pass
+        assert self.outcome is not None
+        return self.outcome
+
+    def steps(self) -> Iterator[None]:
+        """Run the job a step at a time: it moves on only while the caller asks for the next step.
+
+        `outcome` is set when there is none any more. Closing the iterator cancels the job.
+        """
+        started = self._clock.monotonic()
+        parameters = self._parameters
+        try:
+            yield from self._run_attempts()
+        except BaseException as error:
+            # An interrupt of the user, or a defect here: the checkpoints must outlive both.
+            interrupted = not isinstance(error, Exception)
+            self._set_status(JobStatus.CANCELED if interrupted else JobStatus.FAILED)
+            self._end_attempt("The job manager was interrupted.")
+            self._store.close(JobEnd[self.status.name], parameters.settings.retention)
+            raise
+        self._store.close(JobEnd[self.status.name], parameters.settings.retention)
+        if self._stop is not None and not self._stop.result.done():
+            self._stop.result.set_exception(
+                self._failure or CheckpointError("The job ended before the savepoint.")
+            )
+        self.outcome = JobOutcome(
+            parameters.job_id,
+            self.status,
+            round((self._clock.monotonic() - started) * 1000),
+            self._records,
+            self._attempt,
+            tuple(self.coordinator.statistics),
+            self._failure,
+            self._savepoint_path,
+        )
+
+    def _run_attempts(self) -> Iterator[None]:
+        while True:
+            yield from self._run_attempt()
+            if self._cancelled:
+                self._set_status(JobStatus.CANCELED)
+                self._failure = JobCancelledError(
+                    "The job was cancelled.", job=self._parameters.graph.name
+                )
+                return
+            if self._failure is None:
+                self._set_status(JobStatus.FINISHED)
+                return
+            if self._fall_back():
+                continue
+            delay_ms = self._restart_strategy.after_failure(self._clock.now_ms())
+            if isinstance(self._failure, RestoreError):
+                # Trying again would find the same snapshot.
+                delay_ms = None
+            if delay_ms is None:
+                self._set_status(JobStatus.FAILED)
+                return
+            self._prepare_restart(delay_ms)
+
+    def _fall_back(self) -> bool:
+        """Reject a damaged checkpoint when an older one is there; return whether it is."""
+        failure, latest = self._failure, self._store.latest
+        damaged = isinstance(failure, SnapshotCorruptedError) and latest is not None
+        if not damaged or len(self._store.checkpoints) < 2 or self.status is JobStatus.RUNNING:
+            return False
+        assert latest is not None
+        assert failure is not None
+        older = self._store.reject(latest)
+        _logger.error("Checkpoint %d is damaged: %s", latest.checkpoint_id, failure)
+        self._listener.on_restart(failure, self._attempt, older.checkpoint_id if older else None)
+        self._failure = None
+        return True
+
+    def _prepare_restart(self, delay_ms: int) -> None:
+        failure = self._failure
+        assert failure is not None
+        self._attempt += 1
+        latest = self._store.latest
+        self._set_status(JobStatus.RESTARTING)
+        checkpoint_id = None if latest is None else latest.checkpoint_id
+        _logger.warning(
+            "Attempt %d failed, restarting in %d ms from %s: %s",
+            self._attempt,
+            delay_ms,
+            "the beginning" if checkpoint_id is None else f"checkpoint {checkpoint_id}",
+            failure,
+        )
+        self._listener.on_restart(failure, self._attempt, checkpoint_id)
+        self._failure = None
+        self._final_checkpoint = None
+        deadline = self._clock.monotonic() + delay_ms / 1000
+        while not self._cancelled and (left := deadline - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(left, 0.05))
+            self._take_requests()
+
+    def _run_attempt(self) -> Iterator[None]:
+        self._finished = self._ending = False
+        parameters = self._parameters
+        try:
+            graph, restore = restore_from(
+                self._store.latest,
+                parameters.graph,
+                allow_non_restored_state=parameters.allow_non_restored_state,
+            )
+            self.coordinator.graph = graph
+            self._connection = self._launch()
+            self._send(
+                Deploy(
+                    parameters.job_id,
+                    graph,
+                    parameters.configuration,
+                    parameters.backend,
+                    self._attempt,
+                    parameters.checkpointing_enabled,
+                    restore,
+                )
+            )
+            while not self._finished and self._failure is None:
+                self._turn()
+                yield
+        except (WorkerLostError, RestoreError) as error:
+            self._failure = error
+        finally:
+            self._end_attempt("The attempt ended before the checkpoint was complete.")
+
+    def _turn(self) -> None:
+        assert self._connection is not None
+        for message in self._connection.receive():
+            self._handle(message)
+        self._take_requests()
+        self.coordinator.tick()
+        self._watch_final_checkpoint()
+
+    def _take_requests(self) -> None:
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            request()
+
+    def _end_attempt(self, reason: str) -> None:
+        self.coordinator.stop(reason)
+        self._listener.on_checkpoints(self.coordinator)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _handle(self, message: FromWorker) -> None:
+        if isinstance(message, Acknowledge):
+            self.coordinator.acknowledge(message)
+            self._listener.on_checkpoints(self.coordinator)
+        elif isinstance(message, Progress):
+            self._records = message.records
+            self._listener.on_progress(message)
+        elif isinstance(message, Collected):
+            self._listener.on_collected(message.collect_id, message.values)
+        elif isinstance(message, Decline):
+            self.coordinator.decline(message)
+            self._listener.on_checkpoints(self.coordinator)
+        elif isinstance(message, Failed):
+            self._failure = message.error
+        elif isinstance(message, Running):
+            self._set_status(JobStatus.RUNNING)
+            self.coordinator.start()
+        elif isinstance(message, InputEnded):
+            self._input_ended()
+        elif isinstance(message, Finished):
+            self._finished = True
+
+    def _send(self, message: ToWorker) -> None:
+        if self._connection is not None:
+            self._connection.send(message)
+
+    def _fail(self, error: CheckpointError) -> None:
+        if self._failure is None and not self._finished:
+            self._failure = error
+
+    def _set_status(self, status: JobStatus) -> None:
+        if status is not self.status:
+            self.status = status
+            self._listener.on_status(status)
+
+    # -- ends
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        self._set_status(JobStatus.CANCELLING)
+        self._ending = True
+        if self._connection is None:
+            self._finished = True
+        else:
+            self._send(Cancel())
+
+    def _begin_stop(self, stop: _Stop) -> None:
+        if self._stop is not None or self._ending or self.status is not JobStatus.RUNNING:
+            stop.result.set_exception(
+                CheckpointError(f"The job cannot be stopped: it is {self.status.name}.")
+            )
+            return
+        self._stop = stop
+        self._send(StopSources(stop.drain))
+        if not stop.drain:
+            self._take_final(stop)
+
+    def _input_ended(self) -> None:
+        if self._ending:
+            return
+        if self._stop is not None:
+            if self._stop.drain and self._stop.savepoint is None:
+                self._take_final(self._stop)
+        elif self._parameters.checkpointing_enabled:
+            # What two-phase sinks hold becomes visible only with a checkpoint that covers it.
+            self._final_checkpoint = self.coordinator.request(
+                self.coordinator.checkpoint_options()
+            )
+        else:
+            self._finish()
+
+    def _take_final(self, stop: _Stop) -> None:
+        stop.savepoint = self.coordinator.request(
+            SnapshotOptions(kind=SnapshotKind.SAVEPOINT), stop.target_directory
+        )
+
+    def _watch_final_checkpoint(self) -> None:
+        if self._ending:
+            return
+        if self._stop is not None and self._stop.savepoint is not None:
+            self._watch_stop(self._stop, self._stop.savepoint)
+        final = self._final_checkpoint
+        if final is not None and final.done():
+            self._final_checkpoint = None
+            if final.exception() is None:
+                self._finish()
+            elif self._failure is None:
+                # Tolerated: the job may only end with one that is complete.
+                self._input_ended()
+
+    def _watch_stop(self, stop: _Stop, savepoint: Future[CompletedCheckpoint]) -> None:
+        if not savepoint.done():
+            return
+        error = savepoint.exception()
+        if error is not None:
+            self._failure = JobExecutionError(f"Stop with savepoint failed: {error}")
+            self._failure.__cause__ = error
+            stop.result.set_exception(error)
+            return
+        completed = savepoint.result()
+        self._savepoint_path = completed.location.directory
+        self._send(NotifyComplete(completed.checkpoint_id))
+        self._finish()
+        stop.result.set_result(self._savepoint_path or "")
+
+    def _finish(self) -> None:
+        self._ending = True
+        self._send(Finish())
+
+
+def _forward(source: Future[Any], target: Future[Any]) -> None:
+    def copy(done: Future[Any]) -> None:
+        error = done.exception()
+        if error is None:
+            target.set_result(done.result())
+        else:
+            target.set_exception(error)
+
+    source.add_done_callback(copy)

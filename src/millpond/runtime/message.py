@@ -1,0 +1,176 @@
+"""Messages between the job manager and a worker; they may cross a process boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from millpond.checkpoint.checksum import FileChecksum
+from millpond.checkpoint.location import CheckpointLocation
+from millpond.checkpoint.reader import SnapshotSource
+from millpond.configuration.backend_choice import BackendChoice
+from millpond.formats.handles import OperatorState, SubtaskState
+from millpond.runtime.job_graph import JobGraph
+from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
+from millpond.state.contract.snapshot import SnapshotOptions
+
+__all__ = (
+    "Acknowledge",
+    "Cancel",
+    "Collected",
+    "Decline",
+    "Deploy",
+    "Failed",
+    "Finish",
+    "Finished",
+    "FromWorker",
+    "InputEnded",
+    "NotifyAborted",
+    "NotifyComplete",
+    "Progress",
+    "Restore",
+    "Running",
+    "StopSources",
+    "ToWorker",
+    "TriggerCheckpoint",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """What to start from: the job's operators in the snapshot, by operator id, and their files."""
+
+    checkpoint_id: int
+    source: SnapshotSource
+    operators: Mapping[bytes, OperatorState]
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Start all tasks."""
+
+    job_id: str
+    graph: JobGraph
+    configuration: Mapping[str, str]
+    backend: BackendChoice
+    attempt: int
+    checkpointing_enabled: bool
+    restore: Restore | None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerCheckpoint:
+    """Send barriers from the sources."""
+
+    checkpoint_id: int
+    timestamp_ms: int
+    options: SnapshotOptions
+    location: CheckpointLocation
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyComplete:
+    """A checkpoint is complete and durable."""
+
+    checkpoint_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyAborted:
+    """A checkpoint was given up."""
+
+    checkpoint_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopSources:
+    """Read no more; with `drain` let event time reach its end."""
+
+    drain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Close all tasks in good order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Close all tasks at once."""
+
+
+ToWorker = (
+    Deploy | TriggerCheckpoint | NotifyComplete | NotifyAborted | StopSources | Finish | Cancel
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """All tasks are restored and opened."""
+
+    restore_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """One subtask's part of a checkpoint is written.
+
+    `states` by operator id; `checksums` of the files it wrote.
+    """
+
+    checkpoint_id: int
+    vertex_id: int
+    subtask_index: int
+    states: Mapping[bytes, SubtaskState]
+    checksums: Mapping[str, FileChecksum]
+    metrics: SubtaskCheckpointMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """One subtask could not write its part."""
+
+    checkpoint_id: int
+    vertex_id: int
+    subtask_index: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """Every source has ended and every record is processed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the sources are; `event_time_ms` is the slowest watermark."""
+
+    records: int
+    event_time_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Results for the client."""
+
+    collect_id: str
+    values: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A task failed; all tasks of the attempt are closed."""
+
+    error: BaseException
+    traceback: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All tasks are closed in good order."""
+
+
+FromWorker = (
+    Running | Acknowledge | Decline | InputEnded | Progress | Collected | Failed | Finished
+)

@@ -1,0 +1,155 @@
+"""Partitioners: deal the records of a batch to the channels of an edge."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from millpond.datastream.partitioning import (
+    BroadcastPartitioning,
+    CustomPartitioning,
+    ForwardPartitioning,
+    KeyGroupPartitioning,
+    Partitioning,
+    RescalePartitioning,
+    ShufflePartitioning,
+)
+from millpond.errors import InvalidProgramError
+from millpond.operators.batch import Batch
+from millpond.serialization.key_serializer import key_serializer_for
+from millpond.state.contract.key_group import operator_index
+
+__all__ = ("Partition", "partitioner_for")
+
+Partition = Callable[[Batch], Sequence[tuple[int, Batch]]]
+"""Returns (channel, batch) pairs; channels that get nothing are left out."""
+
+
+def partitioner_for(
+    partitioning: Partitioning,
+    *,
+    source_index: int,
+    source_parallelism: int,
+    target_parallelism: int,
+    target_max_parallelism: int,
+) -> Partition:
+    """Make the partitioner of one sending subtask."""
+    if isinstance(partitioning, KeyGroupPartitioning):
+        if target_parallelism == 1:
+            return _keyed_single(partitioning)
+        return _keyed(partitioning, target_parallelism, target_max_parallelism)
+    if isinstance(partitioning, BroadcastPartitioning):
+        return lambda batch: [(channel, batch) for channel in range(target_parallelism)]
+    if isinstance(partitioning, ForwardPartitioning):
+        return lambda batch: ((source_index, batch),)
+    if isinstance(partitioning, CustomPartitioning):
+        return _custom(partitioning, target_parallelism)
+    if isinstance(partitioning, ShufflePartitioning):
+        return _shuffle(source_index, target_parallelism)
+    if isinstance(partitioning, RescalePartitioning):
+        group = _rescale_group(source_index, source_parallelism, target_parallelism)
+        return _in_turn(group)
+    return _in_turn(range(target_parallelism))
+
+
+def _keyed_single(partitioning: KeyGroupPartitioning) -> Partition:
+    selector = partitioning.key_selector
+
+    def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
+        keys = [selector(value) for value in batch.values]
+        return ((0, Batch(batch.values, batch.timestamps, keys)),)
+
+    return partition
+
+
+def _keyed(partitioning: KeyGroupPartitioning, parallelism: int, maximum: int) -> Partition:
+    selector = partitioning.key_selector
+    key_groups = key_serializer_for(partitioning.key_type).key_groups
+    owner = [operator_index(group, maximum, parallelism) for group in range(maximum)]
+
+    def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
+        keys = [selector(value) for value in batch.values]
+        targets = [owner[group] for group in key_groups(keys, maximum)]
+        return _deal(batch, targets, parallelism, keys)
+
+    return partition
+
+
+def _custom(partitioning: CustomPartitioning, parallelism: int) -> Partition:
+    choose, selector = partitioning.partition, partitioning.key_selector
+
+    def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
+        targets = [choose(selector(value), parallelism) for value in batch.values]
+        for target in targets:
+            if not 0 <= target < parallelism:
+                raise InvalidProgramError(
+                    f"The custom partitioner returned {target}, but there are {parallelism} "
+                    "subtasks."
+                )
+        return _deal(batch, targets, parallelism, None)
+
+    return partition
+
+
+def _shuffle(source_index: int, parallelism: int) -> Partition:
+    def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
+        # Seeded anew by each batch: a run that resumes in the middle deals as the calm run did.
+        dice = random.Random(f"{source_index} {len(batch)}")  # noqa: S311 - no secret
+        targets = dice.choices(range(parallelism), k=len(batch))
+        return _deal(batch, targets, parallelism, None)
+
+    return partition
+
+
+def _in_turn(channels: Sequence[int]) -> Partition:
+    count = len(channels)
+
+    def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
+        # Every batch starts at the first channel: there is no turn to remember in a snapshot.
+        if count == 1:
+            return ((channels[0], batch),)
+        dealt = []
+        for turn in range(min(count, len(batch))):
+            values = batch.values[turn::count]
+            timestamps = None if batch.timestamps is None else batch.timestamps[turn::count]
+            dealt.append((channels[turn], Batch(values, timestamps)))
+        return dealt
+
+    return partition
+
+
+def _rescale_group(index: int, sources: int, targets: int) -> Sequence[int]:
+    if sources >= targets:
+        return (index * targets // sources,)
+    return range(
+        (index * targets + sources - 1) // sources, ((index + 1) * targets - 1) // sources + 1
+    )
+
+
+def _deal(
+    batch: Batch, targets: Sequence[int], parallelism: int, keys: list[Any] | None
+) -> Sequence[tuple[int, Batch]]:
+    values: list[list[Any]] = [[] for _ in range(parallelism)]
+    append = [part.append for part in values]
+    for target, value in zip(targets, batch.values, strict=True):
+        append[target](value)
+    timestamps = _deal_column(batch.timestamps, targets, parallelism)
+    dealt_keys = _deal_column(keys, targets, parallelism)
+    return [
+        (channel, Batch(values[channel], timestamps[channel], dealt_keys[channel]))
+        for channel in range(parallelism)
+        if values[channel]
+    ]
+
+
+def _deal_column(
+    column: Sequence[Any] | None, targets: Sequence[int], parallelism: int
+) -> list[Any]:
+    if column is None:
+        return [None] * parallelism
+    parts: list[list[Any]] = [[] for _ in range(parallelism)]
+    append = [part.append for part in parts]
+    for target, value in zip(targets, column, strict=True):
+        append[target](value)
+    return parts

@@ -1,0 +1,90 @@
+"""Maps the operators of a snapshot to those of a job, before any state is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from millpond.checkpoint.completed import CompletedCheckpoint
+from millpond.checkpoint.reader import SnapshotSource
+from millpond.errors import SavepointMismatchError
+from millpond.formats.handles import OperatorState
+from millpond.runtime.job_graph import JobGraph, JobVertex
+from millpond.runtime.message import Restore
+
+__all__ = ("restore_from",)
+
+
+def restore_from(
+    checkpoint: CompletedCheckpoint | None, graph: JobGraph, *, allow_non_restored_state: bool
+) -> tuple[JobGraph, Restore | None]:
+    """Return the graph with the snapshot's max parallelism, and what tasks start from.
+
+    The rules are those of Flink's StateAssignmentOperation and Checkpoints.
+
+    Raises:
+        SavepointMismatchError: state has no operator in the job and that is not allowed, or the
+            max parallelism does not fit.
+    """
+    if checkpoint is None:
+        return graph, None
+    stored = {operator.operator_id: operator for operator in checkpoint.metadata.operators}
+    known = {node.operator_id for vertex in graph.vertices for node in vertex.operators}
+    unmatched = [
+        operator
+        for operator_id, operator in stored.items()
+        if operator_id not in known and _has_state(operator)
+    ]
+    if unmatched and not allow_non_restored_state:
+        names = ", ".join(_describe(operator) for operator in unmatched)
+        present = ", ".join(
+            f"{node.name} ({node.uid or 'no uid'})" for v in graph.vertices for node in v.operators
+        )
+        raise SavepointMismatchError(
+            f"The snapshot holds state of operators that the job does not have: {names}.",
+            hint=f"The job has: {present}. Give operators the uid they had, or allow non-restored "
+            "state to drop it.",
+            checkpoint=checkpoint.checkpoint_id,
+            path=checkpoint.location.directory,
+        )
+    vertices = tuple(_with_stored_maximum(vertex, stored) for vertex in graph.vertices)
+    matched = {number: state for number, state in stored.items() if number in known}
+    source = SnapshotSource(checkpoint.location.directory, checkpoint.checksums)
+    return replace(graph, vertices=vertices), Restore(checkpoint.checkpoint_id, source, matched)
+
+
+def _has_state(operator: OperatorState) -> bool:
+    return operator.coordinator is not None or any(
+        not subtask.is_empty for subtask in operator.subtasks.values()
+    )
+
+
+def _describe(operator: OperatorState) -> str:
+    name = operator.name or operator.uid
+    return f"{operator.operator_id.hex()}{f' ({name})' if name else ''}"
+
+
+def _with_stored_maximum(vertex: JobVertex, stored: Mapping[bytes, OperatorState]) -> JobVertex:
+    for node in vertex.operators:
+        operator = stored.get(node.operator_id)
+        if operator is None or not _has_state(operator):
+            continue
+        maximum = operator.max_parallelism
+        if maximum == vertex.max_parallelism:
+            continue
+        if vertex.max_parallelism_is_set:
+            raise SavepointMismatchError(
+                f"The max parallelism was {maximum} in the snapshot and is set to "
+                f"{vertex.max_parallelism} now; it cannot change.",
+                hint=f"Set the max parallelism to {maximum}, or leave it unset.",
+                operator=node.name,
+            )
+        if maximum < vertex.parallelism:
+            raise SavepointMismatchError(
+                f"The parallelism {vertex.parallelism} is above the max parallelism {maximum} "
+                "of the snapshot.",
+                hint=f"Use a parallelism of at most {maximum}.",
+                operator=node.name,
+            )
+        vertex = replace(vertex, max_parallelism=maximum)
+    return vertex

@@ -1,0 +1,29 @@
+"""`RuntimeSettings`: what a worker takes from the effective configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from millpond.common.configuration import Configuration
+from millpond.configuration.options import checkpointing, millpond
+from millpond.configuration.options.checkpointing import CheckpointingMode
+
+__all__ = ("RuntimeSettings",)
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """`batch_size` in records; `exactly_once` aligns barriers."""
+
+    batch_size: int
+    exactly_once: bool
+
+    @classmethod
+    def of(cls, configuration: Mapping[str, str]) -> RuntimeSettings:
+        """Read them. Raises ConfigurationError."""
+        get = Configuration.from_dict(configuration).get
+        return cls(
+            batch_size=get(millpond.BATCH_SIZE),
+            exactly_once=get(checkpointing.CHECKPOINTING_MODE) is CheckpointingMode.EXACTLY_ONCE,
+        )

@@ -1,0 +1,94 @@
+"""`SubtaskSnapshot`: one task's part of a checkpoint, captured and then written in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from millpond.checkpoint.location import CheckpointStreams
+from millpond.clock import Clock
+from millpond.formats.handles import KeyedHandle, OperatorStateHandle, SubtaskState
+from millpond.runtime.message import Acknowledge
+from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
+from millpond.state.contract.snapshot import Snapshot
+
+__all__ = ("OperatorSnapshot", "SubtaskSnapshot")
+
+
+@dataclass(slots=True)
+class OperatorSnapshot:
+    """What one operator of a chain captured."""
+
+    operator_id: bytes
+    operator_state: Snapshot[OperatorStateHandle | None] | None = None
+    keyed_state: Snapshot[KeyedHandle | None] | None = None
+
+    def parts(self) -> list[Snapshot[OperatorStateHandle | None] | Snapshot[KeyedHandle | None]]:
+        """Return the snapshots that there are."""
+        return [part for part in (self.operator_state, self.keyed_state) if part is not None]
+
+
+@final
+class SubtaskSnapshot:
+    """Snapshots of all operators of a task."""
+
+    def __init__(
+        self,
+        checkpoint_id: int,
+        vertex_id: int,
+        subtask_index: int,
+        operators: Sequence[OperatorSnapshot],
+        streams: CheckpointStreams,
+        clock: Clock,
+        start_delay_ms: float,
+        synchronous_ms: float,
+    ) -> None:
+        self.checkpoint_id = checkpoint_id
+        self.vertex_id = vertex_id
+        self.subtask_index = subtask_index
+        self._operators = operators
+        self._streams = streams
+        self._clock = clock
+        self._start_delay_ms = start_delay_ms
+        self._synchronous_ms = synchronous_ms
+
+    def write(self) -> Acknowledge:
+        """Write everything; runs in a background thread."""
+        started = self._clock.monotonic()
+        states: dict[bytes, SubtaskState] = {}
+        for operator in self._operators:
+            managed = None if operator.operator_state is None else operator.operator_state.write()
+            keyed = None if operator.keyed_state is None else operator.keyed_state.write()
+            state = SubtaskState(
+                operator_managed=managed, keyed_managed=() if keyed is None else (keyed,)
+            )
+            if not state.is_empty:
+                states[operator.operator_id] = state
+        metrics = SubtaskCheckpointMetrics(
+            start_delay_ms=self._start_delay_ms,
+            synchronous_ms=self._synchronous_ms,
+            asynchronous_ms=(self._clock.monotonic() - started) * 1000,
+            checkpointed_bytes=sum(state.checkpointed_size for state in states.values()),
+            state_bytes=sum(state.size for state in states.values()),
+        )
+        return Acknowledge(
+            self.checkpoint_id,
+            self.vertex_id,
+            self.subtask_index,
+            states,
+            self._streams.checksums,
+            metrics,
+        )
+
+    def cancel(self) -> None:
+        """Make `write` stop soon; any thread may call it."""
+        for operator in self._operators:
+            for part in operator.parts():
+                part.cancel()
+
+    def release(self) -> None:
+        """Give back what the stores kept; the task thread calls it once `write` has ended."""
+        for operator in self._operators:
+            for part in operator.parts():
+                part.release()

@@ -1,0 +1,210 @@
+"""`Task`: one subtask of a chain of operators; reads its channels, takes part in checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from millpond.clock import Clock
+from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
+from millpond.operators.batch import Batch
+from millpond.operators.operator import Operator, TwoInputOperator
+from millpond.operators.source import SourceOperator
+from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
+from millpond.runtime.input_gate import InputGate
+from millpond.runtime.job_graph import JobVertex
+from millpond.runtime.output import EdgeOutput
+from millpond.runtime.subtask_snapshot import OperatorSnapshot, SubtaskSnapshot
+from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
+
+__all__ = ("Task",)
+
+
+@final
+class Task:
+    """One thread of control: whoever calls it must always be the same thread.
+
+    After its input has ended a task stays to take part in checkpoints, so that a restored job
+    finds the end of its sources again; it is closed with the whole job.
+    """
+
+    def __init__(
+        self,
+        vertex: JobVertex,
+        subtask_index: int,
+        operators: Sequence[Operator],
+        gate: InputGate,
+        edges: Sequence[EdgeOutput],
+        clock: Clock,
+    ) -> None:
+        self.vertex = vertex
+        self.subtask_index = subtask_index
+        self.operators = operators
+        self._gate = gate
+        self._edges = edges
+        self._clock = clock
+        self._head = operators[0]
+        self._source = self._head if isinstance(self._head, SourceOperator) else None
+        self._second = self._head if isinstance(self._head, TwoInputOperator) else None
+        self._backends: list[KeyedStateBackend] = [
+            operator.context.keyed_backend
+            for operator in operators
+            if operator.context.keyed_backend is not None
+        ]
+        self.ended = False
+        self.captured: list[SubtaskSnapshot] = []
+
+    @property
+    def source(self) -> SourceOperator | None:
+        """The source operator, if the task has one."""
+        return self._source
+
+    # -- life
+
+    def open(self) -> None:
+        """Restore and open the operators, last first, so that an opened one may emit."""
+        for operator in reversed(self.operators):
+            operator.initialize_state()
+            operator.open()
+
+    def close(self) -> None:
+        """Close operators and stores; every one is closed, and the first failure is raised."""
+        failures: list[Exception] = []
+        for closing in (*self.operators, *self._backends):
+            try:
+                closing.close()
+            except Exception as error:  # noqa: BLE001 - collected, and raised below
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    # -- work
+
+    def run(self) -> bool:
+        """Do what there is to do now; return whether there was anything."""
+        if self._source is not None:
+            progress = self._source.produce()
+            if self._source.ended and not self.ended:
+                self.process_end()
+                return True
+        else:
+            progress = self._gate.drain(self)
+        if progress:
+            for backend in self._backends:
+                backend.current_key = NO_KEY
+                backend.end_batch()
+        return progress
+
+    def fire_processing_time(self, now_ms: int) -> None:
+        """Fire the processing-time timers that are due."""
+        for operator in self.operators:
+            due = operator.next_processing_time()
+            if due is not None and due <= now_ms:
+                operator.process_processing_time(now_ms)
+
+    def process_batch(self, batch: Batch, input_index: int) -> None:
+        """Process records of one input."""
+        if input_index == 0 or self._second is None:
+            self._head.process_batch(batch)
+        else:
+            self._second.process_second(batch)
+
+    def process_watermark(self, timestamp: int) -> None:
+        """Event time has reached `timestamp` on all inputs."""
+        self._head.process_watermark(timestamp)
+
+    def process_idle(self, *, idle: bool) -> None:
+        """All inputs became idle, or one active again."""
+        self._head.process_idle(idle=idle)
+
+    def process_end(self) -> None:
+        """The input has ended: finish the operators, first to last."""
+        self.ended = True
+        for operator in self.operators:
+            operator.finish()
+        self._broadcast(END_OF_INPUT)
+
+    # -- checkpoints
+
+    def process_barrier(self, barrier: CheckpointBarrier) -> None:
+        """Hand the barrier on and capture the state; the writing is left to the worker.
+
+        A failure here fails the task, as in Flink (StreamTask.performCheckpoint).
+        """
+        started = self._clock.monotonic()
+        start_delay_ms = max(0, self._clock.now_ms() - barrier.timestamp_ms)
+        for operator in self.operators:
+            operator.prepare_snapshot(barrier.checkpoint_id)
+        self._broadcast(barrier)
+        streams = barrier.location.streams()
+        captured: list[OperatorSnapshot] = []
+        try:
+            for operator in self.operators:
+                context = operator.context
+                snapshot = OperatorSnapshot(context.operator_id)
+                captured.append(snapshot)
+                operator.snapshot_state(barrier.checkpoint_id, barrier.timestamp_ms)
+                snapshot.operator_state = context.operator_state.snapshot(
+                    barrier.checkpoint_id, streams, barrier.options
+                )
+                if context.keyed_backend is not None:
+                    context.keyed_backend.current_key = NO_KEY
+                    snapshot.keyed_state = context.keyed_backend.snapshot(
+                        barrier.checkpoint_id, streams, barrier.options
+                    )
+        except Exception as error:
+            for snapshot in captured:
+                for part in snapshot.parts():
+                    part.cancel()
+                    part.release()
+            self._fail_checkpoint(error, barrier, captured[-1].operator_id)
+        self.captured.append(
+            SubtaskSnapshot(
+                barrier.checkpoint_id,
+                self.vertex.vertex_id,
+                self.subtask_index,
+                captured,
+                streams,
+                self._clock,
+                start_delay_ms,
+                (self._clock.monotonic() - started) * 1000,
+            )
+        )
+
+    def _fail_checkpoint(
+        self, error: Exception, barrier: CheckpointBarrier, operator_id: bytes
+    ) -> None:
+        if isinstance(error, UserCodeError):
+            raise error
+        name = next(
+            operator.context.name
+            for operator in self.operators
+            if operator.context.operator_id == operator_id
+        )
+        if isinstance(error, MillpondError):
+            error.context.setdefault("operator", name)
+            error.context.setdefault("checkpoint", barrier.checkpoint_id)
+            raise error
+        raise CheckpointDeclinedError(
+            f"Could not perform checkpoint {barrier.checkpoint_id}: {error}.",
+            operator=name,
+            subtask=f"{self.subtask_index + 1}/{self.vertex.parallelism}",
+        ) from error
+
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        """A checkpoint is complete."""
+        for operator in self.operators:
+            operator.notify_checkpoint_complete(checkpoint_id)
+        for backend in self._backends:
+            backend.notify_checkpoint_complete(checkpoint_id)
+
+    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """A checkpoint was given up."""
+        for operator in self.operators:
+            operator.notify_checkpoint_aborted(checkpoint_id)
+        for backend in self._backends:
+            backend.notify_checkpoint_aborted(checkpoint_id)
+
+    def _broadcast(self, element: Element) -> None:
+        for edge in self._edges:
+            edge.broadcast(element)

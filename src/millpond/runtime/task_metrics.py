@@ -1,0 +1,22 @@
+"""What a subtask measures of a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ("SubtaskCheckpointMetrics",)
+
+
+@dataclass(frozen=True, slots=True)
+class SubtaskCheckpointMetrics:
+    """Durations in ms and sizes in bytes of one subtask's part of a checkpoint.
+
+    `synchronous_ms` is the pause of the task; `checkpointed_bytes` were written now, `state_bytes`
+    includes files of earlier checkpoints.
+    """
+
+    start_delay_ms: float
+    synchronous_ms: float
+    asynchronous_ms: float
+    checkpointed_bytes: int
+    state_bytes: int

@@ -1,0 +1,273 @@
+"""`Worker`: runs all tasks of a job in turn on one thread and answers the job manager."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any, final
+
+from millpond.checkpoint.reader import SnapshotSource
+from millpond.clock import Clock
+from millpond.configuration.backend_choice import BackendChoice
+from millpond.errors import CheckpointDeclinedError, MillpondError
+from millpond.metrics.registry import MetricRegistry
+from millpond.operators.batch import MAX_WATERMARK
+from millpond.runtime.element import CheckpointBarrier
+from millpond.runtime.message import (
+    Acknowledge,
+    Cancel,
+    Collected,
+    Decline,
+    Deploy,
+    Failed,
+    Finish,
+    Finished,
+    FromWorker,
+    InputEnded,
+    NotifyAborted,
+    NotifyComplete,
+    Progress,
+    Restore,
+    Running,
+    StopSources,
+    ToWorker,
+    TriggerCheckpoint,
+)
+from millpond.runtime.settings import RuntimeSettings
+from millpond.runtime.state_store import open_state_store
+from millpond.runtime.subtask_snapshot import SubtaskSnapshot
+from millpond.runtime.task import Task
+from millpond.runtime.task_builder import TaskSurroundings, build_tasks
+from millpond.state.contract.keyed_backend import StateStore
+from millpond.state.contract.snapshot import SnapshotReader
+
+__all__ = ("Worker",)
+
+_PROGRESS_INTERVAL_SECONDS = 0.1
+
+
+@final
+class Worker:
+    """One attempt of a job. All tasks run on the caller's thread, in topological order.
+
+    A cycle lets every source emit one batch and every other task read all that came; afterwards
+    all channels are empty. So the order of all work follows from what the sources hold, and a
+    barrier that is sent between two cycles finds every channel aligned.
+
+    `send` takes messages to the job manager; `executor` writes snapshots.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        executor: Executor,
+        local_directory: Path,
+        send: Callable[[FromWorker], None],
+    ) -> None:
+        self._clock = clock
+        self._executor = executor
+        self._local_directory = local_directory
+        self._send = send
+        self._store: StateStore | None = None
+        self._tasks: list[Task] = []
+        self._writing: list[tuple[SubtaskSnapshot, Future[Acknowledge]]] = []
+        self._input_ended = False
+        self._last_progress = 0.0
+        self.closed = False
+
+    def handle(self, message: ToWorker) -> None:
+        """Act on a message of the job manager; failures are reported, not raised."""
+        try:
+            self._dispatch(message)
+        except Exception as error:  # noqa: BLE001 - the job manager decides what a failure means
+            self._fail(error)
+
+    def step(self) -> bool:
+        """Run one cycle; return whether anything moved."""
+        if self.closed:
+            return False
+        try:
+            return self._cycle()
+        except Exception as error:  # noqa: BLE001 - the job manager decides what a failure means
+            self._fail(error)
+            return True
+
+    def close(self) -> None:
+        """Close everything without commits, for example after a lost job manager."""
+        if not self.closed:
+            self._close_tasks()
+
+    # -- messages
+
+    def _dispatch(self, message: ToWorker) -> None:
+        if isinstance(message, Deploy):
+            self._deploy(message)
+        elif self.closed:
+            return
+        elif isinstance(message, TriggerCheckpoint):
+            self._trigger(message)
+        elif isinstance(message, NotifyComplete):
+            for task in self._tasks:
+                task.notify_checkpoint_complete(message.checkpoint_id)
+        elif isinstance(message, NotifyAborted):
+            self._abort(message.checkpoint_id)
+        elif isinstance(message, StopSources):
+            for task in self._tasks:
+                if task.source is not None:
+                    task.source.stop(drain=message.drain)
+        elif isinstance(message, Finish | Cancel):
+            self._close_tasks()
+            self._send(Finished())
+
+    def _deploy(self, deploy: Deploy) -> None:
+        started = self._clock.monotonic()
+        settings = RuntimeSettings.of(deploy.configuration)
+        self._store = open_state_store(deploy.backend, deploy.configuration)
+        surroundings = TaskSurroundings(
+            store=self._store,
+            reader=_reader(deploy.restore),
+            clock=self._clock,
+            metrics=MetricRegistry(),
+            local_directories=_local_directories(deploy.backend, self._local_directory),
+            batch_size=settings.batch_size,
+            aligned=settings.exactly_once,
+            send_collected=self._send_collected,
+        )
+        self._tasks = build_tasks(deploy, surroundings)
+        # Receivers first: a source may emit as soon as it is open.
+        for task in reversed(self._tasks):
+            task.open()
+        self._send(Running(round((self._clock.monotonic() - started) * 1000)))
+
+    def _send_collected(self, collect_id: str, values: Sequence[Any]) -> None:
+        self._send(Collected(collect_id, values))
+
+    # -- cycles
+
+    def _cycle(self) -> bool:
+        moved = self._finish_writing()
+        now_ms = self._clock.now_ms()
+        for task in self._tasks:
+            task.fire_processing_time(now_ms)
+            moved |= task.run()
+        self._start_writing()
+        self._report_progress()
+        if not moved and not self._input_ended and all(task.ended for task in self._tasks):
+            self._input_ended = True
+            self._report_progress(force=True)
+            self._send(InputEnded())
+        return moved
+
+    def _report_progress(self, *, force: bool = False) -> None:
+        now = self._clock.monotonic()
+        if not force and now - self._last_progress < _PROGRESS_INTERVAL_SECONDS:
+            return
+        self._last_progress = now
+        sources = [task.source for task in self._tasks if task.source is not None]
+        times = [
+            source.event_time_ms
+            for source in sources
+            if source.event_time_ms not in {None, MAX_WATERMARK}
+        ]
+        self._send(
+            Progress(
+                sum(source.records for source in sources),
+                min((time for time in times if time is not None), default=None),
+            )
+        )
+
+    # -- checkpoints
+
+    def _trigger(self, message: TriggerCheckpoint) -> None:
+        barrier = CheckpointBarrier(
+            message.checkpoint_id, message.timestamp_ms, message.options, message.location
+        )
+        # Every channel is empty between cycles: one pass brings the barrier to every task.
+        for task in self._tasks:
+            if task.source is not None:
+                task.process_barrier(barrier)
+            else:
+                task.run()
+        self._start_writing()
+
+    def _start_writing(self) -> None:
+        for task in self._tasks:
+            for snapshot in task.captured:
+                self._writing.append((snapshot, self._executor.submit(snapshot.write)))
+            task.captured.clear()
+
+    def _finish_writing(self) -> bool:
+        if not self._writing:
+            return False
+        done = [entry for entry in self._writing if entry[1].done()]
+        for snapshot, future in done:
+            self._writing.remove((snapshot, future))
+            snapshot.release()
+            self._report_written(snapshot, future)
+        return bool(done)
+
+    def _report_written(self, snapshot: SubtaskSnapshot, future: Future[Acknowledge]) -> None:
+        error = future.exception()
+        if error is None:
+            self._send(future.result())
+            return
+        if not isinstance(error, MillpondError):
+            wrapped = CheckpointDeclinedError(
+                f"Writing the snapshot failed: {type(error).__name__}: {error}.",
+                checkpoint=snapshot.checkpoint_id,
+            )
+            wrapped.__cause__ = error
+            error = wrapped
+        self._send(
+            Decline(snapshot.checkpoint_id, snapshot.vertex_id, snapshot.subtask_index, error)
+        )
+
+    def _abort(self, checkpoint_id: int) -> None:
+        for snapshot, _ in self._writing:
+            if snapshot.checkpoint_id == checkpoint_id:
+                snapshot.cancel()
+        for task in self._tasks:
+            task.notify_checkpoint_aborted(checkpoint_id)
+
+    # -- ends
+
+    def _fail(self, error: Exception) -> None:
+        text = "".join(traceback.format_exception(error))
+        try:
+            self._close_tasks()
+        except Exception as closing:  # noqa: BLE001 - must not hide the first failure
+            error.add_note(f"Closing the tasks failed as well: {closing}")
+        self._send(Failed(error, text))
+
+    def _close_tasks(self) -> None:
+        self.closed = True
+        for snapshot, _ in self._writing:
+            snapshot.cancel()
+        for snapshot, future in self._writing:
+            future.exception()
+            snapshot.release()
+        self._writing.clear()
+        failures: list[Exception] = []
+        for task in self._tasks:
+            try:
+                task.close()
+            except Exception as error:  # noqa: BLE001 - all are closed before one is raised
+                failures.append(error)
+        if self._store is not None:
+            self._store.close()
+        if failures:
+            raise failures[0]
+
+
+
+
+def _reader(restore: Restore | None) -> SnapshotReader:
+    source = SnapshotSource(None, {}) if restore is None else restore.source
+    return source.reader()
+
+
+def _local_directories(choice: BackendChoice, fallback: Path) -> Sequence[Path]:
+    configured = choice.rocksdb.local_directories if choice.rocksdb is not None else ()
+    return [Path(directory) for directory in configured] or [fallback]

@@ -1,0 +1,73 @@
+"""`WorkerConnection`: how the job manager reaches a worker, in this process or another one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Protocol, final
+
+from millpond.clock import Clock
+from millpond.runtime.message import FromWorker, ToWorker
+from millpond.runtime.worker import Worker
+
+__all__ = ("InProcessConnection", "LaunchWorker", "WorkerConnection")
+
+_IDLE_SECONDS = 0.002
+
+
+class WorkerConnection(Protocol):
+    """One worker, for one attempt. Used by the job manager's thread."""
+
+    def send(self, message: ToWorker) -> None:
+        """Send a message; messages to a worker that is lost are dropped."""
+        ...
+
+    def receive(self) -> Sequence[FromWorker]:
+        """Return what the worker said since the last call; waits some ms when there is nothing.
+
+        Raises:
+            WorkerLostError: the worker's process is gone.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the worker, whatever it is doing, and remove its local directory."""
+        ...
+
+
+LaunchWorker = Callable[[], WorkerConnection]
+
+
+@final
+class InProcessConnection:
+    """A worker on the job manager's own thread: `receive` runs a cycle of it."""
+
+    def __init__(self, clock: Clock, executor: Executor, temporary_root: Path | None) -> None:
+        self._clock = clock
+        self._directory = tempfile.TemporaryDirectory(prefix="millpond-", dir=temporary_root)
+        self._messages: deque[FromWorker] = deque()
+        self._worker = Worker(
+            clock, executor, Path(self._directory.name), self._messages.append
+        )
+
+    def send(self, message: ToWorker) -> None:
+        """Hand a message to the worker; it acts on it at once."""
+        self._worker.handle(message)
+
+    def receive(self) -> Sequence[FromWorker]:
+        """Run one cycle and return what the worker said."""
+        if not self._worker.step() and not self._messages:
+            self._clock.sleep(_IDLE_SECONDS)
+        messages = list(self._messages)
+        self._messages.clear()
+        return messages
+
+    def close(self) -> None:
+        """Close the worker and remove its local directory."""
+        try:
+            self._worker.close()
+        finally:
+            self._directory.cleanup()

@@ -1,0 +1,1 @@
+"""From values to bytes and back: coders of state, serializers of keys."""

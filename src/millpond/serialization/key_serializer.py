@@ -1,0 +1,277 @@
+"""`KeySerializer`: keys as Flink's JVM holds them, their bytes, hash codes and key groups.
+
+PyFlink wraps every key into a Row of one field; the JVM writes it with RowSerializer and deals it
+to a key group by Row.hashCode().
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from typing import TYPE_CHECKING, Any, Final, final
+
+import mmh3
+
+from millpond.common.typeinfo import (
+    BasicType,
+    BasicTypeInfo,
+    DateTypeInfo,
+    ExternalTypeInfo,
+    InstantTypeInfo,
+    PickledBytesTypeInfo,
+    PrimitiveArrayTypeInfo,
+    RowTypeInfo,
+    TimestampTypeInfo,
+    TimeTypeInfo,
+    TupleTypeInfo,
+    TypeInformation,
+    Types,
+)
+from millpond.errors import SerializationError
+from millpond.serialization.basic_coders import NUMBERS
+from millpond.serialization.java_composite import row_serializer, tuple_serializer
+from millpond.serialization.java_hash import INT_MASK, hash_bytes, hash_string
+from millpond.serialization.java_serializer import (
+    HashCode,
+    JavaSerializer,
+    basic_serializer,
+    bytes_serializer,
+)
+from millpond.serialization.java_string import read_string, write_string
+from millpond.serialization.java_temporal import (
+    date_serializer,
+    time_serializer,
+    timestamp_serializer,
+)
+from millpond.serialization.mismatch import ENCODE_ERRORS, mismatch, undecodable
+from millpond.serialization.pickled_coder import key_pickle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from millpond.serialization.function_coder import Decode, Encode
+
+__all__ = ("KeySerializer", "key_serializer_for")
+
+_INSERTED: Final = b"\x00"
+_NULL_BIT: Final = 0x20
+_LITTLE_INT = struct.Struct("<I")
+_POSITIVE: Final = 0x7FFFFFFF
+
+
+@final
+class KeySerializer:
+    """Bytes, hash codes and key groups of the keys of one declared type.
+
+    Has no state; several threads may use it.
+
+    Attributes:
+        type_info: the declared type; PICKLED if none was declared.
+        signature: the same as text.
+        pickled: decoding may run code.
+        encode: key to bytes. Raises SerializationError if it does not fit the type.
+        decode_from: data and offset to key and the offset after it. Raises SerializationError if
+            there is no key.
+        java_hash: key to the hash code of the Row around it, 0 to 2**32 - 1.
+        normalize: key to the equal key that decoding gives, or None if keys may be used as they
+            are. Rows need it: the field names belong to their equality.
+    """
+
+    __slots__ = (
+        "decode_from",
+        "encode",
+        "java_hash",
+        "normalize",
+        "pickled",
+        "signature",
+        "type_info",
+    )
+
+    encode: Encode
+    decode_from: Decode
+    java_hash: HashCode
+    normalize: Callable[[Any], Any] | None
+
+    def __init__(self, type_info: TypeInformation) -> None:
+        self.type_info = type_info
+        self.signature = type_info.signature
+        self.pickled = _contains(type_info, PickledBytesTypeInfo)
+        field = _serializer(type_info)
+        self.encode = _encode_row(type_info, field.write)
+        self.decode_from = _decode_row(self.signature, field.read)
+        self.java_hash = _hash_row(type_info, field)
+        self.normalize = self._decoded if _contains(type_info, RowTypeInfo) else None
+
+    def _decoded(self, key: Any) -> Any:
+        return self.decode_from(self.encode(key), 0)[0]
+
+    def decode(self, data: bytes) -> Any:
+        """Return the key that `data` starts with."""
+        return self.decode_from(data, 0)[0]
+
+    def key_group(self, key: Any, max_parallelism: int) -> int:
+        """Return the key group of a key.
+
+        Raises:
+            SerializationError: the key does not fit the type.
+        """
+        mixed = mmh3.hash(_LITTLE_INT.pack(self.java_hash(key)), 0)
+        # Flink takes -x for a negative x, and 0 for the smallest, which has no opposite.
+        return (abs(mixed) & _POSITIVE) % max_parallelism
+
+    def key_groups(self, keys: Iterable[Any], max_parallelism: int) -> list[int]:
+        """Return the key group of each key; the same as `key_group`, with less work per key."""
+        java_hash, pack, murmur = self.java_hash, _LITTLE_INT.pack, mmh3.hash
+        return [
+            (abs(murmur(pack(java_hash(key)), 0)) & 0x7FFFFFFF) % max_parallelism for key in keys
+        ]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeySerializer, (self.type_info,)
+
+    def __repr__(self) -> str:
+        return f"<key serializer of {self.signature}>"
+
+
+def key_serializer_for(type_info: TypeInformation | None) -> KeySerializer:
+    """Return the serializer of keys of a declared type; None means any object, pickled.
+
+    Raises:
+        SerializationError: values of the type cannot be keys.
+    """
+    if type_info is None:
+        return KeySerializer(PickledBytesTypeInfo())
+    while isinstance(type_info, ExternalTypeInfo):
+        type_info = type_info.type_info
+    if not isinstance(type_info, TypeInformation):
+        raise SerializationError(
+            "A key type must be type information.",
+            hint="Use one of the types that millpond.common.Types lists.",
+            declared_type=repr(type_info),
+        )
+    return KeySerializer(type_info)
+
+
+def _encode_row(type_info: TypeInformation, write: Encode) -> Encode:
+    def encode(key: Any) -> bytes:
+        return _INSERTED + write(key)
+
+    def encode_string(key: Any) -> bytes:
+        if type(key) is str and key.isascii() and len(key) < 127:
+            return heads[len(key)] + key.encode()
+        return encode(key)
+
+    def encode_number(key: Any) -> bytes:
+        try:
+            return pack(key)
+        except ENCODE_ERRORS:
+            return encode(key)
+
+    if isinstance(type_info, BasicTypeInfo):
+        if type_info.basic_type is BasicType.STRING:
+            heads = [bytes((0, length + 1)) for length in range(127)]
+            return encode_string
+        if type_info.basic_type in NUMBERS and type_info.basic_type is not BasicType.BIG_INT:
+            pack = struct.Struct(f">x{NUMBERS[type_info.basic_type][0]}").pack
+            return encode_number
+    return encode
+
+
+def _decode_row(signature: str, read: Decode) -> Decode:
+    def decode_from(data: bytes, offset: int) -> tuple[Any, int]:
+        head = data[offset : offset + 1]
+        if head == _INSERTED:
+            return read(data, offset + 1)
+        if head and head[0] & _NULL_BIT:
+            raise undecodable(signature, offset, "the key is null")
+        raise undecodable(signature, offset, "the Row around the key is missing or changed")
+
+    return decode_from
+
+
+def _hash_row(type_info: TypeInformation, field: JavaSerializer) -> HashCode:
+    hash_code, write = field.hash_code, field.write
+    around = 31 if field.is_row else 62
+
+    def java_hash(key: Any) -> int:
+        try:
+            return (around + hash_code(key)) & INT_MASK
+        except Exception as error:
+            write(key)
+            raise mismatch(type_info.signature, key, reason=str(error)) from error
+
+    return java_hash
+
+
+def _contains(type_info: TypeInformation, kind: type[TypeInformation]) -> bool:
+    if isinstance(type_info, kind):
+        return True
+    if isinstance(type_info, (RowTypeInfo, TupleTypeInfo)):
+        return any(_contains(field, kind) for field in type_info.get_field_types())
+    return False
+
+
+def _serializer(type_info: TypeInformation) -> JavaSerializer:
+    make = _MAKERS.get(type(type_info))
+    if make is None or (make is bytes_serializer and type_info != _BYTES):
+        raise SerializationError(
+            f"Values of type {type_info.signature} cannot be keys.",
+            hint="Key by a number, a string, bytes, a tuple or a row, or leave the type out.",
+            declared_type=type_info.signature,
+        )
+    return make(type_info)
+
+
+def _basic_serializer(type_info: BasicTypeInfo) -> JavaSerializer:
+    if type_info.basic_type is BasicType.STRING:
+        return JavaSerializer(write_string, read_string, hash_string)
+    return basic_serializer(type_info, type_info.basic_type)
+
+
+def _tuple_serializer(type_info: TupleTypeInfo) -> JavaSerializer:
+    fields = [_serializer(field) for field in type_info.get_field_types()]
+    return tuple_serializer(type_info, fields)
+
+
+def _row_serializer(type_info: RowTypeInfo) -> JavaSerializer:
+    fields = [_serializer(field) for field in type_info.get_field_types()]
+    return row_serializer(type_info, fields)
+
+
+def _external_serializer(type_info: ExternalTypeInfo) -> JavaSerializer:
+    return _serializer(type_info.type_info)
+
+
+def _pickled_serializer(type_info: PickledBytesTypeInfo) -> JavaSerializer:
+    raw = bytes_serializer(type_info)
+
+    def write(key: Any) -> bytes:
+        return raw.write(key_pickle(key))
+
+    def read(data: bytes, offset: int) -> tuple[Any, int]:
+        pickled, end = raw.read(data, offset)
+        try:
+            return pickle.loads(pickled), end
+        except Exception as error:
+            reason = f"unpickling failed ({type(error).__name__}: {error})"
+            raise undecodable("PICKLED", offset, reason) from error
+
+    def hash_code(key: Any) -> int:
+        return hash_bytes(key_pickle(key))
+
+    return JavaSerializer(write, read, hash_code)
+
+
+_BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
+_MAKERS: dict[type[TypeInformation], Callable[[Any], JavaSerializer]] = {
+    BasicTypeInfo: _basic_serializer,
+    DateTypeInfo: date_serializer,
+    ExternalTypeInfo: _external_serializer,
+    InstantTypeInfo: _basic_serializer,
+    PickledBytesTypeInfo: _pickled_serializer,
+    PrimitiveArrayTypeInfo: bytes_serializer,
+    RowTypeInfo: _row_serializer,
+    TimeTypeInfo: time_serializer,
+    TimestampTypeInfo: timestamp_serializer,
+    TupleTypeInfo: _tuple_serializer,
+}

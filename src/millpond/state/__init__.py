@@ -1,0 +1,1 @@
+"""State: the contract (`state.contract`) and the stores that fulfil it."""

@@ -1,0 +1,221 @@
+"""`HeapKeyedStateBackend`: the keyed state and timers of one subtask as Python objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, final
+
+from millpond.datastream.state import State
+from millpond.errors import StateError
+from millpond.formats.handles import KeyedHandle
+from millpond.formats.java_type import key_serializer_snapshot
+from millpond.formats.pyflink_serializers import (
+    PYTHON_STATE_PREFIX,
+    timer_state_meta,
+    timer_state_name,
+)
+from millpond.formats.serializer_snapshot import SerializerSnapshot
+from millpond.state.contract.definition import StateDefinition
+from millpond.state.contract.keyed_backend import KeyedBackendParameters, KeyedStateBackend
+from millpond.state.contract.namespace import VOID, NamespaceSerializer
+from millpond.state.contract.restored_signature import check_registered
+from millpond.state.contract.snapshot import (
+    Snapshot,
+    SnapshotOptions,
+    SnapshotStreams,
+)
+from millpond.state.heap.captured_state import (
+    CapturedEntries,
+    CapturedRows,
+    CapturedState,
+    CapturedTimers,
+)
+from millpond.state.heap.key_groups import KeyGroups
+from millpond.state.heap.registered_state import RegisteredState
+from millpond.state.heap.restored_entries import load_entries, load_timers
+from millpond.state.heap.restored_state import RestoredState, read_restored_states
+from millpond.state.heap.snapshot import HeapSnapshot, WrittenSnapshot
+from millpond.state.heap.table import FrozenTable, HeapTable
+from millpond.state.heap.timer_queue import HeapTimerQueue
+
+__all__ = ("HeapKeyedStateBackend",)
+
+
+@final
+class HeapKeyedStateBackend(KeyedStateBackend):
+    """Live objects in one dictionary a state; see `HeapTable` for how a snapshot freezes them.
+
+    Restored states stay undecoded until they are registered; until then every snapshot carries
+    their rows on.
+    """
+
+    def __init__(
+        self, parameters: KeyedBackendParameters, *, asynchronous: bool, compressed: bool
+    ) -> None:
+        """Make the backend and read what is to be restored; see `StateStore` for the errors."""
+        super().__init__(parameters)
+        self._asynchronous = asynchronous
+        self._compressed = compressed
+        self._states: dict[str, RegisteredState] = {}
+        self._timers: dict[tuple[str, str], tuple[HeapTimerQueue, NamespaceSerializer]] = {}
+        self._key_groups = KeyGroups(
+            parameters.key_serializer,
+            parameters.max_parallelism,
+            parameters.key_group_range,
+            parameters.operator_name,
+        )
+        self._restored: dict[str, RestoredState] = {}
+        if parameters.restored:
+            self._restored = read_restored_states(
+                tuple(parameters.restored),
+                parameters.reader,
+                self._key_groups,
+                self._key_serializer(),
+            )
+
+    def get_state(self, definition: StateDefinition) -> State:
+        """Return the state object; see `KeyedStateBackend.get_state`."""
+        registered = self._states.get(definition.name)
+        if registered is not None:
+            check_registered(registered.definition, definition, self.parameters.operator_name)
+            return registered.state
+        restored = self._restored.get(PYTHON_STATE_PREFIX + definition.name)
+        registered = RegisteredState(definition, self)
+        if restored is not None:
+            load_entries(restored, definition, registered.table.active, self.parameters)
+            del self._restored[restored.meta.name]
+        self._states[definition.name] = registered
+        return registered.state
+
+    def timer_queue(
+        self, service: str, domain: str, namespace: NamespaceSerializer
+    ) -> HeapTimerQueue:
+        """Return the queue of a timer service; the same one for the same service and domain."""
+        if (service, domain) in self._timers:
+            queue, known = self._timers[service, domain]
+            if known is not namespace:
+                raise StateError(
+                    f"The timer service has {known.kind} namespaces, not {namespace.kind} ones.",
+                    operator=self.parameters.operator_name,
+                    service=service,
+                )
+            return queue
+        encode_key, encode_namespace = self.parameters.key_serializer.encode, namespace.encode
+        queue = HeapTimerQueue(lambda key, window: encode_key(key) + encode_namespace(window))
+        name = timer_state_name(service, domain)
+        restored = self._restored.get(name)
+        if restored is not None:
+            load_timers(restored, namespace, queue, self.parameters)
+            del self._restored[name]
+        self._timers[service, domain] = (queue, namespace)
+        return queue
+
+    def keys(self, state_name: str, namespace: Any) -> Iterator[Any]:
+        """Iterate over the keys that have this state in a namespace. O(n) at the call."""
+        registered = self._registered(state_name)
+        keys = registered.table.keys()
+        if registered.definition.namespace is VOID:
+            return iter(keys)
+        return iter([key for key, of_key in keys if of_key == namespace])
+
+    def keys_and_namespaces(self, state_name: str) -> Iterator[tuple[Any, Any]]:
+        """Iterate over (key, namespace) of a state. O(n) at the call."""
+        registered = self._registered(state_name)
+        keys = registered.table.keys()
+        if registered.definition.namespace is VOID:
+            return iter([(key, None) for key in keys])
+        return iter(keys)
+
+    def snapshot(
+        self, checkpoint_id: int, streams: SnapshotStreams, options: SnapshotOptions
+    ) -> Snapshot[KeyedHandle | None]:
+        """Freeze every table, O(states); the handle is None when there is no entry at all.
+
+        A synchronous backend writes here and now.
+        """
+        frozen: list[tuple[HeapTable, FrozenTable]] = []
+
+        def freeze(table: HeapTable) -> FrozenTable:
+            view = table.freeze()
+            frozen.append((table, view))
+            return view
+
+        def release() -> None:
+            while frozen:
+                table, view = frozen.pop()
+                table.release(view)
+
+        snapshot = HeapSnapshot(
+            self._capture(freeze),
+            self._key_groups,
+            self._key_serializer,
+            streams,
+            checkpoint_id,
+            self.parameters.clock,
+            release,
+            compressed=self._compressed,
+            yields=self._asynchronous,
+        )
+        if self._asynchronous:
+            return snapshot
+        try:
+            handle = snapshot.write()
+        finally:
+            release()
+        return WrittenSnapshot(handle, self.parameters.operator_name, checkpoint_id)
+
+    def end_batch(self) -> None:
+        """Merge a slice of what snapshots froze; look for expired entries."""
+        now_ms: int | None = None
+        for registered in self._states.values():
+            if registered.sweep is not None:
+                if now_ms is None:
+                    now_ms = self.parameters.clock.now_ms()
+                registered.sweep.step(now_ms)
+            registered.table.merge()
+        for queue, _ in self._timers.values():
+            queue.table.merge()
+
+    def entry_count(self, state_name: str) -> int:
+        """Return how many (key, namespace) pairs have the state."""
+        return len(self._registered(state_name).table)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._states.clear()
+        self._timers.clear()
+        self._restored.clear()
+
+    def _capture(self, freeze: Callable[[HeapTable], FrozenTable]) -> list[CapturedState]:
+        key = self._key_serializer
+        now_ms = self.parameters.clock.now_ms()
+        states: list[CapturedState] = []
+        for registered in self._states.values():
+            ttl = registered.ttl
+            until = now_ms - ttl.ttl_ms if ttl is not None and ttl.filter_snapshots else None
+            view = freeze(registered.table)
+            states.append(
+                CapturedEntries(
+                    registered.meta(), registered.definition, view, self._key_groups, until
+                )
+            )
+        for (service, domain), (queue, namespace) in self._timers.items():
+            meta = timer_state_meta(service, domain, key(), namespace.kind)
+            view = freeze(queue.table)
+            states.append(CapturedTimers(meta, namespace, view, self._key_groups))
+        states.extend(CapturedRows(restored) for restored in self._restored.values())
+        return states
+
+    def _registered(self, name: str) -> RegisteredState:
+        registered = self._states.get(name)
+        if registered is None:
+            raise StateError(
+                "No such state is registered.",
+                state=name,
+                operator=self.parameters.operator_name,
+                registered=", ".join(self._states) or "none",
+            )
+        return registered
+
+    def _key_serializer(self) -> SerializerSnapshot:
+        return key_serializer_snapshot(self.parameters.key_serializer.type_info)

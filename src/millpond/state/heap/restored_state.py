@@ -1,0 +1,109 @@
+"""`RestoredState`: rows of one state as a snapshot held them, until somebody registers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import final
+
+from millpond.errors import FormatError, SavepointMismatchError
+from millpond.formats.canonical_reader import CanonicalReader
+from millpond.formats.handles import KeyedHandle, KeyGroupsHandle
+from millpond.formats.heap_body import HeapReader
+from millpond.formats.serializer_snapshot import SerializerSnapshot
+from millpond.formats.state_meta import StateMeta
+from millpond.state.contract.key_group import KeyGroupRange
+from millpond.state.contract.snapshot import SnapshotReader
+from millpond.state.heap.key_groups import KeyGroups
+
+__all__ = ("RestoredState", "read_restored_states")
+
+Rows = list[tuple[bytes, bytes]]
+
+
+@final
+@dataclass(slots=True)
+class RestoredState:
+    """A state that nobody asked for yet: its entry in the header and its rows, undecoded.
+
+    `rows` maps a key group to (composite key, value) rows; nobody changes the lists.
+    """
+
+    meta: StateMeta
+    rows: dict[int, Rows] = field(default_factory=dict)
+
+    def all_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Iterate over the rows of all key groups."""
+        for rows in self.rows.values():
+            yield from rows
+
+
+def read_restored_states(
+    handles: tuple[KeyedHandle, ...],
+    reader: SnapshotReader,
+    key_groups: KeyGroups,
+    key_serializer: SerializerSnapshot,
+) -> dict[str, RestoredState]:
+    """Read what the handles hold for a range of key groups, by the name in their headers.
+
+    `key_serializer` is what the snapshot's must equal.
+
+    Raises:
+        SavepointMismatchError: the keys were written with another serializer, or a handle is of a
+            kind that heap state cannot be restored from.
+        FormatError: a stream is damaged.
+        SnapshotCorruptedError: a stream is missing or has the wrong checksum.
+    """
+    states: dict[str, RestoredState] = {}
+    for handle in handles:
+        if not isinstance(handle, KeyGroupsHandle):
+            raise SavepointMismatchError(
+                "Heap state cannot be restored from RocksDB's files.",
+                hint="Take a savepoint in canonical format, which every store reads.",
+                operator=key_groups.operator_name,
+            )
+        owned = KeyGroupRange(handle.first_key_group, handle.last_key_group)
+        if key_groups.range.intersect(owned).count:
+            _read(handle, reader, key_groups, key_serializer, states)
+    return states
+
+
+def _read(
+    handle: KeyGroupsHandle,
+    reader: SnapshotReader,
+    key_groups: KeyGroups,
+    key_serializer: SerializerSnapshot,
+    states: dict[str, RestoredState],
+) -> None:
+    with reader.open(handle.stream) as stream:
+        body: CanonicalReader | HeapReader
+        if handle.savepoint:
+            body = CanonicalReader(stream, handle)
+        else:
+            body = HeapReader(stream, handle, key_groups.max_parallelism)
+        header = body.header
+        if not _same(header.key_serializer, key_serializer):
+            raise SavepointMismatchError(
+                "The keys in the snapshot are of another type.",
+                hint="The key type of key_by must be the one that the snapshot was taken with.",
+                snapshot=header.key_serializer.class_name,
+                declared=key_serializer.class_name,
+                operator=key_groups.operator_name,
+            )
+        by_id = [states.setdefault(meta.name, RestoredState(meta)) for meta in header.states]
+        for state, meta in zip(by_id, header.states, strict=True):
+            if state.meta != meta:
+                raise FormatError(
+                    "Two streams of one operator disagree on a state.", state=meta.name
+                )
+        for key_group, state_id, rows in body.blocks(key_groups.range):
+            by_id[state_id].rows.setdefault(key_group, []).extend(rows)
+
+
+def _same(found: SerializerSnapshot, declared: SerializerSnapshot) -> bool:
+    """Compare classes alone: older versions of Flink recorded less beside them."""
+    return (
+        found.class_name == declared.class_name
+        and len(found.nested) == len(declared.nested)
+        and all(map(_same, found.nested, declared.nested))
+    )

@@ -1,0 +1,1 @@
+"""The RocksDB store: keyed state that may be larger than memory."""

@@ -1,0 +1,138 @@
+"""`ColumnFamily`: one ordered map of bytes to bytes in a database; holds one state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from millpond.state.rocksdb.cursor import ClosedObject, Cursor, prefix_end
+from millpond.state.rocksdb.database_error import store_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from millpond.errors import StateStoreError
+    from millpond.state.rocksdb.database import Database
+
+__all__ = ("ColumnFamily",)
+
+_BATCH_ROWS: Final = 500
+
+
+@final
+class ColumnFamily:
+    """A handle on one column family; valid until its database is closed.
+
+    Attributes:
+        name: the name of the state.
+    """
+
+    __slots__ = ("_database", "_family", "_handle", "name")
+
+    def __init__(self, name: str, family: Any, handle: Any, database: Database) -> None:
+        self.name = name
+        self._family = family
+        self._handle = handle
+        self._database = database
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key."""
+        try:
+            value: bytes | None = self._family.get(key)
+        except Exception as error:
+            raise self._error(error, "reading a row") from error
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of several keys, in their order; lets other threads run meanwhile."""
+        try:
+            return list(self._family.get(list(keys)))
+        except Exception as error:
+            raise self._error(error, "reading rows") from error
+
+    def write(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Put rows; a value of None deletes. Sorted rows are written faster.
+
+        Never blocks inside RocksDB: where it would stall, this sleeps and tries again, so that
+        other threads go on.
+
+        Raises:
+            StateStoreError: the disk is full, or writes were refused for five minutes.
+        """
+        limit = self._database.settings.write_batch_size_bytes or 1 << 62
+        write_batch, handle = self._database.write_batch, self._handle
+        batch: list[tuple[bytes, bytes | None]] = []
+        size = 0
+        for row in rows:
+            batch.append(row)
+            key, value = row
+            size += len(key) if value is None else len(key) + len(value)
+            if size >= limit or len(batch) >= _BATCH_ROWS:
+                write_batch(handle, batch)
+                batch = []
+                size = 0
+        if batch:
+            write_batch(handle, batch)
+
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        """Delete all rows from `start` up to `end`, exclusive, by one tombstone."""
+        self._database.write_batch(self._handle, [(start, end)], ranges=True)
+
+    def cursor(self, start: bytes = b"", end: bytes | None = None) -> Cursor:
+        """Open a cursor at the first row at or after `start`; `end` is exclusive."""
+        options = None if end is None else self._database.read_options(end)
+        try:
+            iterator = self._family.iter(options)
+            iterator.seek(start)
+        except Exception as error:
+            raise self._error(error, "opening an iterator") from error
+        return self._database.track(Cursor(iterator, options, self._database.path))
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows that start with `prefix`, as of now, in key order."""
+        return self.cursor(prefix, prefix_end(prefix)).rows()
+
+    def scan_keys(self, prefix: bytes = b"") -> Iterator[bytes]:
+        """Yield the keys that start with `prefix`, as of now, in order."""
+        return self.cursor(prefix, prefix_end(prefix)).row_keys()
+
+    def ingest(self, files: Sequence[Path]) -> None:
+        """Move finished sorted files into the family; they win over rows that are there."""
+        try:
+            self._database.ingest(self._family, files)
+        except Exception as error:
+            raise self._error(error, "ingesting sorted files") from error
+
+    def flush(self) -> None:
+        """Write the memtable to a file; lets other threads run meanwhile."""
+        try:
+            self._family.flush()
+        except Exception as error:
+            raise self._error(error, "flushing to disk") from error
+
+    def compact(self) -> None:
+        """Merge all files; lets other threads run meanwhile."""
+        try:
+            self._family.compact_range(None, None)
+        except Exception as error:
+            raise self._error(error, "compacting") from error
+
+    def number(self, name: str) -> int | None:
+        """Return an integer property, for example ``rocksdb.estimate-num-keys``."""
+        value: int | None = self._family.property_int_value(name)
+        return value
+
+    def _error(self, error: Exception, operation: str) -> StateStoreError:
+        return store_error(error, f"{operation} of state '{self.name}'", self._database.path)
+
+    def release(self) -> None:
+        """Close the handle; only the database calls it."""
+        family, self._family = self._family, ClosedObject(self._database.path)
+        # The other handle too: either would keep a closed database and its lock alive.
+        self._handle = None
+        family.close()
+
+    def disown(self, kept: list[object], closed: ClosedObject) -> None:
+        """Close without running native destructors, in a forked child."""
+        kept.extend((self._family, self._handle))
+        self._family = closed

@@ -1,0 +1,175 @@
+"""`FullSnapshot`: all rows of a RocksDB backend at a barrier, written in the canonical layout."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, final
+
+from millpond.errors import CheckpointDeclinedError, StateSizeExceededError
+from millpond.formats.canonical_writer import CanonicalWriter
+from millpond.formats.handles import KeyedHandle, KeyGroupsHandle
+from millpond.state.contract.snapshot import Snapshot, SnapshotScope
+from millpond.state.rocksdb.list_sequence import LIST_SEQUENCE_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from millpond.clock import Clock
+    from millpond.formats.keyed_header import KeyedHeader
+    from millpond.state.contract.key_group import KeyGroupRange
+    from millpond.state.contract.snapshot import SnapshotOutput, SnapshotStreams
+    from millpond.state.rocksdb.database import Cursor
+
+__all__ = ("CapturedRows", "FullSnapshot")
+
+_PIECE_ROWS: Final = 512
+_MAX_BYTES: Final = (1 << 31) - 1
+
+
+@final
+@dataclass(slots=True)
+class CapturedRows:
+    """The rows of one state: a cursor opened at the barrier.
+
+    `is_expired` says of a row's value that a snapshot leaves it out.
+    """
+
+    name: str
+    cursor: Cursor
+    element_rows: bool
+    is_expired: Callable[[bytes], bool] | None = None
+
+
+@final
+class _Rows:
+    """Reads a captured state key group by key group; `first` is the next row, not yet given."""
+
+    def __init__(self, state: CapturedRows, pause: Callable[[], None]) -> None:
+        self._state = state
+        self._pause = pause
+        self._rows = self._unexpired(state.cursor.rows())
+        self.first = next(self._rows, None)
+
+    def _unexpired(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        is_expired, pause = self._state.is_expired, self._pause
+        number = 0
+        for row in rows:
+            number += 1
+            if number == _PIECE_ROWS:
+                number = 0
+                pause()
+            if is_expired is None or not is_expired(row[1]):
+                yield row
+
+    def of_group(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows that start with the bytes of a key group."""
+        if self._state.element_rows:
+            return self._lists(prefix)
+        return self._entries(prefix)
+
+    def _entries(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        rows, row = self._rows, self.first
+        while row is not None and row[0].startswith(prefix):
+            yield row
+            row = next(rows, None)
+        self.first = row
+
+    def _lists(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Join the rows of each list by commas."""
+        rows, row = self._rows, self.first
+        while row is not None and row[0].startswith(prefix):
+            key = row[0][:-LIST_SEQUENCE_LENGTH]
+            chunks = [row[1]]
+            size = len(row[1])
+            length = len(row[0])
+            row = next(rows, None)
+            while row is not None and len(row[0]) == length and row[0].startswith(key):
+                chunks.append(row[1])
+                size += len(row[1]) + 1
+                if size > _MAX_BYTES:
+                    self._refuse(size)
+                row = next(rows, None)
+            yield key, b",".join(chunks) if len(chunks) > 1 else chunks[0]
+        self.first = row
+
+    def _refuse(self, size_bytes: int) -> None:
+        raise StateSizeExceededError(
+            f"A list of more than {size_bytes} bytes does not fit a canonical snapshot, "
+            "whose values end at 2^31-1 bytes.",
+            hint="Use incremental checkpoints and native savepoints, which store each element.",
+            state=self._state.name,
+        )
+
+
+@final
+class FullSnapshot(Snapshot[KeyedHandle | None]):
+    """Everything in one stream. Cursors keep the view of the barrier until `release`."""
+
+    def __init__(
+        self,
+        header: KeyedHeader,
+        states: Sequence[CapturedRows],
+        key_groups: KeyGroupRange,
+        prefix_length: int,
+        streams: SnapshotStreams,
+        checkpoint_id: int,
+        operator_name: str,
+        clock: Clock,
+    ) -> None:
+        self._header = header
+        self._states = states
+        self._key_groups = key_groups
+        self._prefix_length = prefix_length
+        self._streams = streams
+        self._checkpoint_id = checkpoint_id
+        self._operator_name = operator_name
+        self._clock = clock
+        self._cancelled = threading.Event()
+
+    def write(self) -> KeyedHandle | None:
+        """Write one stream; None if there is not one row."""
+        self._pause()
+        states = [_Rows(state, self._pause) for state in self._states]
+        if all(state.first is None for state in states):
+            return None
+        out = self._streams.open(SnapshotScope.EXCLUSIVE)
+        try:
+            return self._write(out, states)
+        except BaseException:
+            out.abort()
+            raise
+
+    def _write(self, out: SnapshotOutput, states: list[_Rows]) -> KeyedHandle | None:
+        first, last = self._key_groups
+        writer = CanonicalWriter(out, self._header, first, last)
+        length = self._prefix_length
+        while prefixes := [state.first[0][:length] for state in states if state.first is not None]:
+            prefix = min(prefixes)
+            writer.begin_key_group(int.from_bytes(prefix, "big"))
+            for state_id, state in enumerate(states):
+                if state.first is not None and state.first[0].startswith(prefix):
+                    writer.write_entries(state_id, state.of_group(prefix))
+            self._pause()
+        offsets = writer.finish()
+        stream = out.finish()
+        return None if stream is None else KeyGroupsHandle(first, offsets, stream)
+
+    def cancel(self) -> None:
+        """Make `write` stop after its current piece."""
+        self._cancelled.set()
+
+    def release(self) -> None:
+        """Let RocksDB drop what the cursors pin."""
+        for state in self._states:
+            state.cursor.close()
+
+    def _pause(self) -> None:
+        if self._cancelled.is_set():
+            raise CheckpointDeclinedError(
+                "The snapshot of RocksDB state was cancelled.",
+                operator=self._operator_name,
+                checkpoint=self._checkpoint_id,
+            )
+        # Reading rows holds the interpreter: the task thread gets its turn after each piece.
+        self._clock.sleep(0)

@@ -1,0 +1,248 @@
+"""`RocksDBListState`: a list a key, one row an element, so that appending reads nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from millpond.datastream.state import ListState
+from millpond.state.contract.declared_type import fits
+from millpond.state.rocksdb.database import prefix_end
+from millpond.state.rocksdb.state import RocksDBState, delete_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from millpond.state.contract.definition import StateDefinition
+    from millpond.state.contract.keyed_backend import KeyedStateBackend
+    from millpond.state.rocksdb.database import ColumnFamily, Cursor
+    from millpond.state.rocksdb.list_sequence import ListSequence
+
+__all__ = ("RocksDBListState",)
+
+_CACHED_ELEMENTS: Final = 1024
+_PIECE_ROWS: Final = 512
+
+
+@final
+class RocksDBListState(RocksDBState, ListState):
+    """Elements in the order they were added.
+
+    A row is composite key ‖ 8-byte sequence number; the numbers ascend over the whole backend.
+    `_tails` holds the elements that are not written yet, `_cleared` the slots whose rows are void
+    when the cache is written back, `_clean` whole lists, short ones, as the database has them.
+    """
+
+    __slots__ = ("_clean", "_cleared", "_fits", "_operations", "_sequence", "_tails")
+
+    def __init__(
+        self,
+        definition: StateDefinition,
+        family: ColumnFamily,
+        backend: KeyedStateBackend,
+        sequence: ListSequence,
+    ) -> None:
+        super().__init__(definition, family, backend)
+        self._tails: dict[Any, list[Any]] = {}
+        self._clean: dict[Any, list[Any]] = {}
+        self._cleared: dict[Any, None] = {}
+        self._operations = 0
+        self._sequence = sequence
+        self._fits = fits(definition.value_coder)
+
+    def get(self) -> Iterable[Any]:
+        """Return the elements of now: a new list, or for long lists a lazy, repeatable view."""
+        slot = self._scope.current_key
+        tail = self._tails.get(slot, ())
+        if slot in self._cleared:
+            return list(tail)
+        stored = self._clean.get(slot)
+        if stored is None:
+            stored = self._load(slot)
+        if isinstance(stored, list):
+            return [*stored, *tail]
+        return _LongList(self, stored, self.composite_key(slot), list(tail))
+
+    def add(self, value: Any) -> None:
+        """Append an element. O(1), without reading."""
+        if value is None:
+            self.refuse_none("added to a list state")
+        if self._fits is not None and not self._fits(value):
+            self.refuse(value, self.definition.value_coder, "list element")
+        slot = self._scope.current_key
+        tail = self._tails.get(slot)
+        if tail is None:
+            self._tails[slot] = [value]
+        else:
+            tail.append(value)
+        self._operations += 1
+        if self._operations > self.cache_entries:
+            self.evict()
+
+    def add_all(self, values: Iterable[Any]) -> None:
+        """Append elements; none of them if one does not fit."""
+        added = self._checked(values)
+        if added:
+            self._append(self._scope.current_key, added)
+
+    def update(self, values: Iterable[Any]) -> None:
+        """Replace the elements; an empty iterable removes them all."""
+        elements = self._checked(values)
+        slot = self._scope.current_key
+        self._clear(slot)
+        if elements:
+            self._append(slot, elements)
+
+    def clear(self) -> None:
+        """Remove the elements of the current key and namespace."""
+        self._clear(self._scope.current_key)
+
+    def merge_namespaces(self, target: Any, sources: Iterable[Any]) -> None:
+        """Move the lists of `sources` behind the list of `target`."""
+        target_slot = self.at(target)
+        for namespace in sources:
+            slot = self.at(namespace)
+            if slot == target_slot:
+                continue
+            for piece in self._pieces(slot):
+                self._append(target_slot, piece)
+            self._clear(slot)
+
+    def _pieces(self, slot: Any) -> Iterator[list[Any]]:
+        tail = self._tails.get(slot, [])[:]
+        if slot not in self._cleared:
+            stored = self._clean.get(slot)
+            if stored is None:
+                stored = self._load(slot)
+            if isinstance(stored, list):
+                yield stored
+            else:
+                yield from self.read_pieces(stored, self.composite_key(slot))
+        yield tail
+
+    def _append(self, slot: Any, elements: list[Any]) -> None:
+        if not elements:
+            return
+        self._tails.setdefault(slot, []).extend(elements)
+        self._operations += len(elements)
+        if self._operations > self.cache_entries:
+            self.evict()
+
+    def _clear(self, slot: Any) -> None:
+        self._tails.pop(slot, None)
+        # A list known to be empty in the database needs no deletion there.
+        if self._clean.get(slot) != []:
+            self._cleared[slot] = None
+            self._clean.pop(slot, None)
+
+    def _load(self, slot: Any) -> list[Any] | Cursor:
+        """Return the stored elements, or a cursor if they are many."""
+        composite_key = self.composite_key(slot)
+        cursor = self._family.cursor(composite_key, prefix_end(composite_key))
+        elements: list[Any] = []
+        try:
+            for _, row in cursor.rows():
+                elements += self._decode(row)
+                if len(elements) > _CACHED_ELEMENTS:
+                    return cursor
+        finally:
+            if len(elements) <= _CACHED_ELEMENTS:
+                cursor.close()
+        self._operations += len(elements) + 1
+        if self._operations > self.cache_entries:
+            self.evict()
+        self._clean[slot] = elements
+        return elements
+
+    def read_pieces(self, cursor: Cursor, start: bytes) -> Iterator[list[Any]]:
+        """Yield the elements at a cursor's moment, in pieces; several readers may take turns."""
+        while True:
+            cursor.seek(start)
+            piece: list[Any] = []
+            rows = 0
+            for key, row in cursor.rows():
+                piece += self._decode(row)
+                start = key + b"\0"
+                rows += 1
+                if rows == _PIECE_ROWS:
+                    break
+            if piece:
+                yield piece
+            if rows < _PIECE_ROWS:
+                return
+
+    def _decode(self, row: bytes) -> list[Any]:
+        try:
+            return self.codec.decode_elements(row)
+        except Exception as error:
+            raise self.damaged(error) from error
+
+    def flush(self) -> None:
+        """Write cleared and appended rows, sorted, in batches."""
+        self._write()
+        clean = self._clean
+        for slot in self._cleared:
+            clean[slot] = []
+        for slot, tail in self._tails.items():
+            stored = clean.get(slot)
+            if stored is not None:
+                if len(stored) + len(tail) <= _CACHED_ELEMENTS:
+                    stored.extend(tail)
+                else:
+                    del clean[slot]
+        self._tails.clear()
+        self._cleared.clear()
+
+    def evict(self) -> None:
+        """Flush and drop all lists."""
+        self._write()
+        self._tails.clear()
+        self._cleared.clear()
+        self._clean.clear()
+        self._operations = 0
+
+    def _write(self) -> None:
+        if not self._tails and not self._cleared:
+            return
+        composite_key, encode = self.composite_key, self.encode
+        rows: list[tuple[bytes, bytes | None]] = []
+        for slot in self._cleared:
+            rows += delete_rows(self._family, composite_key(slot))
+        number = self._sequence.reserve(sum(map(len, self._tails.values())))
+        for slot, tail in self._tails.items():
+            prefix = composite_key(slot)
+            for element in tail:
+                rows.append((prefix + number.to_bytes(8, "big"), encode(slot, element)))
+                number += 1
+        self._write_rows(rows)
+
+    def _checked(self, values: Iterable[Any]) -> list[Any]:
+        if values is None:
+            self.refuse_none("the elements of a list state")
+        elements = list(values)
+        check = self._fits
+        for element in elements:
+            if element is None:
+                self.refuse_none("added to a list state")
+            if check is not None and not check(element):
+                self.refuse(element, self.definition.value_coder, "list element")
+        return elements
+
+
+@final
+class _LongList:
+    """The elements of a long list at the moment it was got; iterable again and again."""
+
+    __slots__ = ("_cursor", "_start", "_state", "_tail")
+
+    def __init__(
+        self, state: RocksDBListState, cursor: Cursor, start: bytes, tail: list[Any]
+    ) -> None:
+        self._state = state
+        self._cursor = cursor
+        self._start = start
+        self._tail = tail
+
+    def __iter__(self) -> Iterator[Any]:
+        for piece in self._state.read_pieces(self._cursor, self._start):
+            yield from piece
+        yield from self._tail

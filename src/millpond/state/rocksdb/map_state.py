@@ -1,0 +1,345 @@
+"""`RocksDBMapState`: a map a key, one row an entry."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+
+from millpond.datastream.state import MapState
+from millpond.errors import FormatError, SerializationError, StateTypeError
+from millpond.state.contract.declared_type import encoder_error, fits
+from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
+from millpond.state.rocksdb.database import prefix_end
+from millpond.state.rocksdb.state import MISSING, RocksDBState, delete_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from millpond.state.contract.definition import StateDefinition
+    from millpond.state.contract.keyed_backend import KeyedStateBackend
+    from millpond.state.rocksdb.database import ColumnFamily, Cursor
+
+__all__ = ("RocksDBMapState",)
+
+_INT: Final = struct.Struct(">i")
+
+_Entries = dict[Any, Any]
+
+
+@final
+class RocksDBMapState(RocksDBState, MapState):
+    """Entries of the user's keys and values, iterated in the order of the keys' bytes.
+
+    `_dirty` and `_clean` map a slot to what is known of its entries, ABSENT for none: what is not
+    in the database yet, and what is there. The stored rows of slots in `_cleared` are void.
+    """
+
+    __slots__ = (
+        "_clean",
+        "_cleared",
+        "_dirty",
+        "_fits_key",
+        "_fits_value",
+        "_flushes",
+        "_key_coder",
+        "_operations",
+    )
+
+    def __init__(
+        self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
+    ) -> None:
+        super().__init__(definition, family, backend)
+        if definition.map_key_coder is None:
+            raise StateTypeError("A map state needs a type of keys.", state=definition.name)
+        self._key_coder = definition.map_key_coder
+        self._fits_key = fits(self._key_coder)
+        self._fits_value = fits(definition.value_coder)
+        self._dirty: dict[Any, _Entries] = {}
+        self._clean: dict[Any, _Entries] = {}
+        self._cleared: dict[Any, None] = {}
+        self._operations = 0
+        self._flushes = 0
+
+    def get(self, key: Any) -> Any:
+        """Return a key's value, None if there is none."""
+        slot = self._scope.current_key
+        entries = self._dirty.get(slot)
+        if entries is not None:
+            value = entries.get(key, MISSING)
+            if value is not MISSING:
+                return None if value is ABSENT else value
+        value = self._load(slot, key)
+        return None if value is ABSENT else value
+
+    def put(self, key: Any, value: Any) -> None:
+        """Set a key's value; None is a value."""
+        if self._fits_key is not None and not self._fits_key(key):
+            self.refuse(key, self._key_coder, "map key")
+        if value is not None and self._fits_value is not None and not self._fits_value(value):
+            self.refuse(value, self.definition.value_coder, "map value")
+        slot = self._scope.current_key
+        entries = self._dirty.get(slot)
+        try:
+            if entries is None:
+                self._dirty[slot] = {key: value}
+            else:
+                entries[key] = value
+        except TypeError as error:
+            self._refuse_unhashable(key, error)
+        self._operations += 1
+        if self._operations > self.cache_entries:
+            self.evict()
+
+    def put_all(self, dict_value: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> None:
+        """Set the values of several keys, given as a dictionary or as pairs."""
+        if dict_value is None:
+            return
+        pairs = dict_value.items() if isinstance(dict_value, Mapping) else dict_value
+        for key, value in list(pairs):
+            self.put(key, value)
+
+    def remove(self, key: Any) -> None:
+        """Remove a key; nothing happens if it is not there."""
+        self._remove(self._scope.current_key, key)
+
+    def contains(self, key: Any) -> bool:
+        """Return whether a key has a value other than None, as PyFlink does."""
+        return self.get(key) is not None
+
+    def clear(self) -> None:
+        """Remove the entries of the current key and namespace; the rows go at the next flush."""
+        slot = self._scope.current_key
+        self._dirty.pop(slot, None)
+        self._clean.pop(slot, None)
+        self._cleared[slot] = None
+        self._operations += 1
+
+    def is_empty(self) -> bool:
+        """Return whether there is no entry."""
+        slot = self._scope.current_key
+        entries = self._dirty.get(slot, {})
+        if any(value is not ABSENT for value in entries.values()):
+            return False
+        if slot in self._cleared:
+            return True
+        prefix = self.composite_key(slot)
+        return all(
+            entries.get(self._decode_key(row, len(prefix)), MISSING) is ABSENT
+            for row in self._family.scan_keys(prefix)
+        )
+
+    def items(self) -> MapStateIterator:
+        """Iterate over (key, value) pairs; the iterator can `remove()`."""
+        return self._iterate(_pair)
+
+    def keys(self) -> MapStateIterator:
+        """Iterate over the keys; the iterator can `remove()`."""
+        return self._iterate(_key)
+
+    def values(self) -> MapStateIterator:
+        """Iterate over the values; the iterator can `remove()`."""
+        return self._iterate(_value)
+
+    def __iter__(self) -> MapStateIterator:
+        return self._iterate(_key)
+
+    def _iterate(self, shape: Callable[[Any, Any], Any]) -> MapStateIterator:
+        slot = self._scope.current_key
+        prefix = self.composite_key(slot)
+        new: list[tuple[bytes, Any]] = []
+        removed: set[Any] = set()
+        for key, value in self._dirty.get(slot, {}).items():
+            if value is ABSENT:
+                removed.add(key)
+            else:
+                new.append((self._encode_key(slot, key), key))
+        new.sort(key=_encoded)
+        cursor = None
+        if slot not in self._cleared:
+            cursor = self._family.cursor(prefix, prefix_end(prefix))
+        scanned: _Entries = {}
+        flushes = self._flushes
+
+        def lookup(key: Any) -> Any:
+            now = self._dirty.get(slot)
+            if now is not None:
+                value = now.get(key, MISSING)
+                if value is not MISSING:
+                    return value
+            if self._flushes == flushes and slot not in self._cleared:
+                # The row under the cursor is still the row in the database.
+                value = scanned.get(key, MISSING)
+                if value is not MISSING:
+                    return value
+            return self._load(slot, key)
+
+        def remove(key: Any) -> None:
+            self._remove(slot, key)
+
+        stored = self._stored(cursor, len(prefix), scanned) if cursor is not None else iter(())
+        keys = _merged(new, stored)
+        if removed:
+            keys = (key for key in keys if key not in removed)
+        return MapStateIterator(keys, lookup, remove, shape)
+
+    def _load(self, slot: Any, key: Any) -> Any:
+        """Return the value of a key that `_dirty` knows nothing about."""
+        if slot in self._cleared:
+            return ABSENT
+        entries = self._clean.get(slot)
+        if entries is None:
+            entries = self._clean[slot] = {}
+        else:
+            value = entries.get(key, MISSING)
+            if value is not MISSING:
+                return value
+        row = self._family.get(self.composite_key(slot) + self._encode_key(slot, key))
+        value = ABSENT if row is None else self._decode_value(row)
+        self._operations += 1
+        if self._operations > self.cache_entries:
+            self.evict()
+            entries = self._clean[slot] = {}
+        entries[key] = value
+        return value
+
+    def _remove(self, slot: Any, key: Any) -> None:
+        entries = self._dirty.get(slot)
+        if slot in self._cleared:
+            if entries is not None:
+                entries.pop(key, None)
+            return
+        if entries is None:
+            entries = self._dirty[slot] = {}
+        entries[key] = ABSENT
+        self._operations += 1
+        if self._operations > self.cache_entries:
+            self.evict()
+
+    def _stored(
+        self, cursor: Cursor, prefix_length: int, scanned: _Entries
+    ) -> Iterator[tuple[bytes, Any]]:
+        """Yield encoded and decoded keys; `scanned` has the value of the last one."""
+        for row_key, row in cursor.rows():
+            key = self._decode_key(row_key, prefix_length)
+            scanned.clear()
+            scanned[key] = self._decode_value(row)
+            yield row_key[prefix_length:], key
+        cursor.close()
+
+    def flush(self) -> None:
+        """Write cleared and changed rows, sorted, in batches."""
+        self._write()
+        clean = self._clean
+        for slot, entries in self._dirty.items():
+            known = clean.get(slot)
+            if known is None:
+                clean[slot] = entries
+            else:
+                known.update(entries)
+        self._dirty.clear()
+        self._cleared.clear()
+
+    def evict(self) -> None:
+        """Flush and keep only what was changed."""
+        self._write()
+        self._clean.clear()
+        self._clean.update(self._dirty)
+        self._dirty.clear()
+        self._cleared.clear()
+        self._operations = 0
+
+    def _write(self) -> None:
+        if not self._dirty and not self._cleared:
+            return
+        rows: list[tuple[bytes, bytes | None]] = []
+        for slot in self._cleared:
+            prefix = self.composite_key(slot)
+            kept = [prefix + self._encode_key(slot, key) for key in self._dirty.get(slot, ())]
+            rows += delete_rows(self._family, prefix, kept)
+        for slot, entries in self._dirty.items():
+            prefix = self.composite_key(slot)
+            known = self._clean.get(slot, {})
+            for key, value in entries.items():
+                if value is not ABSENT:
+                    row = self._encode_value(slot, value)
+                    rows.append((prefix + self._encode_key(slot, key), row))
+                elif known.get(key, MISSING) is not ABSENT:
+                    rows.append((prefix + self._encode_key(slot, key), None))
+        self._write_rows(rows)
+        self._flushes += 1
+
+    def _encode_key(self, slot: Any, key: Any) -> bytes:
+        try:
+            data = self._key_coder.encode(key)
+            return _INT.pack(len(data)) + data
+        except struct.error:
+            self.refuse_size(slot, len(data))
+        except Exception as error:
+            raise self._unfit(error, key) from error
+
+    def _decode_key(self, row: bytes, offset: int) -> Any:
+        try:
+            if _INT.unpack_from(row, offset)[0] != len(row) - offset - 4:
+                raise FormatError("A map key has an impossible length.", bytes=len(row) - offset)
+            return self._key_coder.decode_from(row, offset + 4)[0]
+        except Exception as error:
+            raise self.damaged(error) from error
+
+    def _encode_value(self, slot: Any, value: Any) -> bytes:
+        try:
+            return self.codec.encode_map_value(value)
+        except struct.error:
+            self.refuse_size(slot, 1 << 31)
+        except Exception as error:
+            raise self.unencodable(error, slot, value) from error
+
+    def _decode_value(self, row: bytes) -> Any:
+        try:
+            return self.codec.decode_map_value(row)
+        except Exception as error:
+            raise self.damaged(error) from error
+
+    def _unfit(self, error: Exception, key: Any) -> Exception:
+        return encoder_error(
+            error,
+            self._key_coder,
+            key,
+            state=self.definition.name,
+            operator=self._operator_name,
+            key=self._backend.current_key,
+            part="map key",
+        )
+
+    def _refuse_unhashable(self, key: Any, error: TypeError) -> NoReturn:
+        raise self._unfit(SerializationError("Map keys must be hashable."), key) from error
+
+
+def _merged(new: list[tuple[bytes, Any]], stored: Iterator[tuple[bytes, Any]]) -> Iterator[Any]:
+    """Yield keys in the order of their bytes, those in both once."""
+    position = 0
+    for encoded, key in stored:
+        while position < len(new) and new[position][0] < encoded:
+            yield new[position][1]
+            position += 1
+        if position < len(new) and new[position][0] == encoded:
+            position += 1
+        yield key
+    for _, key in new[position:]:
+        yield key
+
+
+def _encoded(entry: tuple[bytes, Any]) -> bytes:
+    return entry[0]
+
+
+def _pair(key: Any, value: Any) -> tuple[Any, Any]:
+    return key, value
+
+
+def _key(key: Any, value: Any) -> Any:
+    return key
+
+
+def _value(key: Any, value: Any) -> Any:
+    return value

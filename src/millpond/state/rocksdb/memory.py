@@ -1,0 +1,84 @@
+"""`StoreMemory`: the memory that all databases of a slot share, and how small budgets are kept.
+
+The division between cache and write buffers is Flink's (RocksDBMemoryControllerUtils). The cache of
+decoded objects in front counts towards the same budget, which Flink does not have: it takes a
+share of the block cache's part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, final
+
+from millpond.configuration.rocksdb_memory import MemorySharing, RocksDBMemory
+from millpond.state.rocksdb.database import SharedBuffers
+
+if TYPE_CHECKING:
+    from millpond.state.rocksdb.settings import ColumnFamilySettings
+
+__all__ = ("StoreMemory",)
+
+_KIB: Final = 1024
+_MIB: Final = 1024 * _KIB
+_OBJECT_SHARE: Final = 0.25
+_UNSHARED_OBJECT_BYTES: Final = 32 * _MIB
+_SMALLEST_WRITE_BUFFER: Final = 64 * _KIB
+_SMALLEST_ARENA: Final = 4 * _KIB
+_FAMILIES_PER_DATABASE: Final = 4
+
+
+@final
+class StoreMemory:
+    """The memory of one slot: a block cache, a write buffer manager and a budget for objects.
+
+    Attributes:
+        buffers: what RocksDB shares; None where each column family has its own.
+        object_bytes: what the decoded objects of all backends together may take, estimated.
+    """
+
+    def __init__(self, memory: RocksDBMemory) -> None:
+        self._memory = memory
+        self._backends = 0
+        self.buffers: SharedBuffers | None = None
+        self.object_bytes = _UNSHARED_OBJECT_BYTES
+        if memory.sharing is not MemorySharing.NONE:
+            # Write buffers are charged to the cache; what is left of it is shared with objects.
+            free = memory.cache_bytes - memory.write_buffer_manager_bytes
+            self.object_bytes = int(free * _OBJECT_SHARE)
+            self.buffers = SharedBuffers(
+                memory.cache_bytes - self.object_bytes, memory.write_buffer_manager_bytes
+            )
+
+    def adapt(self, settings: ColumnFamilySettings) -> ColumnFamilySettings:
+        """Return the settings of a column family with what shared memory demands.
+
+        Write buffers shrink to a part of the write buffer manager's capacity: with the usual
+        64 MiB a small budget would be exceeded by every family's first arena block alone.
+        """
+        memory = self._memory
+        if self.buffers is None:
+            return settings
+        limit = memory.write_buffer_manager_bytes // _FAMILIES_PER_DATABASE
+        write_buffer = max(_SMALLEST_WRITE_BUFFER, min(settings.write_buffer_size_bytes, limit))
+        arena = settings.arena_block_size_bytes
+        if not arena:
+            # RocksDB's own choice is an eighth, at most 1 MiB; blocks are allocated whole.
+            arena = max(_SMALLEST_ARENA, min(_MIB, write_buffer // 64) // 4096 * 4096)
+        return replace(
+            settings,
+            write_buffer_size_bytes=write_buffer,
+            arena_block_size_bytes=arena,
+            partitioned_index_filters=memory.uses_partitioned_index_filters,
+        )
+
+    def register_backend(self) -> None:
+        """Count a backend that shares the objects' budget."""
+        self._backends += 1
+
+    def release_backend(self) -> None:
+        """Count a backend less."""
+        self._backends -= 1
+
+    def object_bytes_per_backend(self) -> int:
+        """Return one backend's part of the objects' budget."""
+        return self.object_bytes // max(1, self._backends)

@@ -1,0 +1,277 @@
+"""Restoring a RocksDB backend: from its own files, as they are or rescaled, and from savepoints."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from typing import TYPE_CHECKING, final
+
+from millpond.errors import FormatError, SavepointMismatchError
+from millpond.formats.canonical_reader import CanonicalReader
+from millpond.formats.handles import FileHandle, IncrementalHandle, KeyGroupsHandle
+from millpond.formats.heap_body import HeapReader
+from millpond.formats.keyed_header import KeyedHeader, read_keyed_header_from
+from millpond.state.contract.key_group import KeyGroupRange
+from millpond.state.rocksdb.bulk_load import BulkLoader
+from millpond.state.rocksdb.database import DEFAULT_COLUMN_FAMILY, prefix_end
+from millpond.state.rocksdb.list_sequence import LIST_SEQUENCE_LENGTH, ListSequence
+from millpond.state.rocksdb.row_codec import split_list
+from millpond.state.rocksdb.state_table import (
+    StateTable,
+    has_element_rows,
+    holds_list,
+    holds_ttl_list,
+)
+from millpond.state.rocksdb.transfer import transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from millpond.formats.handles import KeyedHandle, StreamHandle
+    from millpond.formats.serializer_snapshot import SerializerSnapshot
+    from millpond.formats.state_meta import StateMeta
+    from millpond.state.contract.snapshot import SnapshotReader
+    from millpond.state.rocksdb.database import Database
+
+__all__ = ("Restore", "RestoredDatabase")
+
+
+@final
+class RestoredDatabase:
+    """What a restore made.
+
+    Attributes:
+        database: open, with a column family for each state.
+        tables: the states by the name in the headers.
+        sequence: continues the numbers of list rows.
+        backend_id: the one to use.
+        shared: files that the next incremental checkpoint need not upload.
+    """
+
+    def __init__(self, database: Database, backend_id: str) -> None:
+        self.database = database
+        self.tables: dict[str, StateTable] = {}
+        self.sequence = ListSequence(database.column_family(DEFAULT_COLUMN_FAMILY))
+        self.backend_id = backend_id
+        self.shared: dict[str, StreamHandle] = {}
+
+    def table(self, meta: StateMeta, create: Callable[[str], None], operator: str) -> StateTable:
+        """Return the table of a state in a header, made if it is new.
+
+        Raises:
+            FormatError: another header says something else of it.
+        """
+        table = self.tables.get(meta.name)
+        if table is None:
+            create(meta.name)
+            table = StateTable(meta, self.database.column_family(meta.name))
+            self.tables[meta.name] = table
+        elif table.header_meta(native=False) != StateTable(meta, table.family).header_meta(
+            native=False
+        ):
+            raise FormatError(
+                "Two streams of one operator disagree on a state.",
+                state=meta.name,
+                operator=operator,
+            )
+        return table
+
+
+@final
+class Restore:
+    """Makes the database of one backend out of handles; `open_database` opens one directory."""
+
+    def __init__(
+        self,
+        directory: Path,
+        key_groups: KeyGroupRange,
+        max_parallelism: int,
+        key_serializer: SerializerSnapshot,
+        reader: SnapshotReader,
+        operator_name: str,
+        threads: int,
+        open_database: Callable[[Path, Iterable[str]], Database],
+        create_family: Callable[[Database, str], None],
+    ) -> None:
+        self._directory = directory
+        self._key_groups = key_groups
+        self._max_parallelism = max_parallelism
+        self._prefix_length = 1 if max_parallelism <= 128 else 2
+        self._key_serializer = key_serializer
+        self._reader = reader
+        self._operator_name = operator_name
+        self._threads = threads
+        self._open_database = open_database
+        self._create_family = create_family
+
+    def run(self, handles: Sequence[KeyedHandle]) -> RestoredDatabase:
+        """Restore; without handles the database is empty.
+
+        Raises:
+            SavepointMismatchError: the snapshot's keys are of another type, or its layout is one
+                that only heap state can be restored from.
+            FormatError: a stream is damaged.
+            SnapshotCorruptedError: a file is missing or has the wrong checksum.
+        """
+        wanted = [handle for handle in handles if self._overlap(handle)]
+        incremental = [handle for handle in wanted if isinstance(handle, IncrementalHandle)]
+        streams = [handle for handle in wanted if isinstance(handle, KeyGroupsHandle)]
+        path = self._directory / "db"
+        if not incremental:
+            result = RestoredDatabase(self._open_database(path, ()), str(uuid.uuid4()))
+        else:
+            base = max(incremental, key=self._overlap)
+            result = self._open_base(base, path, is_only=len(wanted) == 1)
+            for handle in incremental:
+                if handle is not base:
+                    self._copy(handle, result)
+        try:
+            for stream_handle in streams:
+                self._load(stream_handle, result)
+        except BaseException:
+            result.database.close()
+            raise
+        return result
+
+    def _overlap(self, handle: KeyedHandle) -> int:
+        owned = KeyGroupRange(handle.first_key_group, handle.last_key_group)
+        return self._key_groups.intersect(owned).count
+
+    def _open_base(
+        self, handle: IncrementalHandle, path: Path, *, is_only: bool
+    ) -> RestoredDatabase:
+        same = is_only and handle.first_key_group == self._key_groups.start
+        same = same and handle.last_key_group == self._key_groups.end
+        header = self._header(handle)
+        self._download(handle, path)
+        database = self._open_database(path, [meta.name for meta in header.states])
+        result = RestoredDatabase(database, handle.backend_id if same else str(uuid.uuid4()))
+        for meta in header.states:
+            table = result.table(meta, lambda _name: None, self._operator_name)
+            table.element_rows = has_element_rows(meta)
+        if same:
+            # Files of one checkpoint alone, as a native savepoint's, go when it goes.
+            result.shared = {
+                name: file for name, file in handle.shared if isinstance(file, FileHandle)
+            }
+        else:
+            for table in result.tables.values():
+                self._clip(table)
+        return result
+
+    def _clip(self, table: StateTable) -> None:
+        """Delete the key groups of other subtasks."""
+        length = self._prefix_length
+        first = self._key_groups.start.to_bytes(length, "big")
+        if first.strip(b"\0"):
+            table.family.delete_range(bytes(length), first)
+        end = self._end()
+        if end is not None:
+            table.family.delete_range(end, b"\xff" * (length + 1))
+
+    def _end(self) -> bytes | None:
+        return prefix_end(self._key_groups.end.to_bytes(self._prefix_length, "big"))
+
+    def _copy(self, handle: IncrementalHandle, result: RestoredDatabase) -> None:
+        """Copy the rows of our key groups out of another backend's files."""
+        header = self._header(handle)
+        path = self._directory / f"source-{uuid.uuid4()}"
+        self._download(handle, path)
+        source = self._open_database(path, [meta.name for meta in header.states])
+        try:
+            counter = ListSequence(source.column_family(DEFAULT_COLUMN_FAMILY))
+            result.sequence.raise_to(counter.reserve(0))
+            for meta in header.states:
+                table = result.table(meta, self._creator(result.database), self._operator_name)
+                table.element_rows = has_element_rows(meta)
+                start = self._key_groups.start.to_bytes(self._prefix_length, "big")
+                cursor = source.column_family(meta.name).cursor(start, self._end())
+                loader = BulkLoader(result.database, meta.name, self._directory)
+                loader.load(cursor.rows())
+                loader.finish()
+                cursor.close()
+        finally:
+            source.close()
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _creator(self, database: Database) -> Callable[[str], None]:
+        return lambda name: self._create_family(database, name)
+
+    def _load(self, handle: KeyGroupsHandle, result: RestoredDatabase) -> None:
+        """Load a stream in canonical layout, or in that of Flink's heap checkpoints."""
+        with self._reader.open(handle.stream) as stream:
+            body: CanonicalReader | HeapReader
+            if handle.savepoint:
+                body = CanonicalReader(stream, handle)
+            else:
+                body = HeapReader(stream, handle, self._max_parallelism)
+            self._check_keys(body.header)
+            create = self._creator(result.database)
+            loads = []
+            for meta in body.header.states:
+                table = result.table(meta, create, self._operator_name)
+                table.element_rows = table.element_rows or holds_list(meta)
+                loader = BulkLoader(result.database, meta.name, self._directory)
+                loads.append((table, loader))
+            for _, state_id, rows in body.blocks((self._key_groups.start, self._key_groups.end)):
+                table, loader = loads[state_id]
+                if table.element_rows:
+                    loader.load(element_rows(rows, result.sequence, table.meta))
+                else:
+                    loader.load(rows)
+            for _, loader in loads:
+                loader.finish()
+
+    def _header(self, handle: IncrementalHandle) -> KeyedHeader:
+        with self._reader.open(handle.meta) as stream:
+            header, _ = read_keyed_header_from(stream)
+        self._check_keys(header)
+        return header
+
+    def _check_keys(self, header: KeyedHeader) -> None:
+        if not _same(header.key_serializer, self._key_serializer):
+            raise SavepointMismatchError(
+                "The keys in the snapshot are of another type.",
+                hint="The key type of key_by must be the one that the snapshot was taken with.",
+                snapshot=header.key_serializer.class_name,
+                declared=self._key_serializer.class_name,
+                operator=self._operator_name,
+            )
+
+    def _download(self, handle: IncrementalHandle, path: Path) -> None:
+        path.mkdir()
+
+        def copy(item: tuple[str, StreamHandle]) -> None:
+            name, stream = item
+            if "/" in name or name in {"", ".", ".."}:
+                raise FormatError("A file of the snapshot has an impossible name.", name=name)
+            self._reader.download(stream, path / name)
+
+        try:
+            transfer(copy, [*handle.shared, *handle.private], self._threads)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
+def element_rows(
+    rows: Iterable[tuple[bytes, bytes]], sequence: ListSequence, meta: StateMeta
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a row for each chunk of lists that were stored as a whole."""
+    ttl = holds_ttl_list(meta)
+    for key, value in rows:
+        chunks = split_list(value, ttl=ttl)
+        number = sequence.reserve(len(chunks))
+        for chunk in chunks:
+            yield key + number.to_bytes(LIST_SEQUENCE_LENGTH, "big"), chunk
+            number += 1
+
+
+def _same(found: SerializerSnapshot, declared: SerializerSnapshot) -> bool:
+    """Compare classes alone: older versions of Flink recorded less beside them."""
+    return (
+        found.class_name == declared.class_name
+        and len(found.nested) == len(declared.nested)
+        and all(map(_same, found.nested, declared.nested))
+    )

@@ -1,0 +1,143 @@
+"""`RowCodec`: values to the bytes of RocksDB rows and back; the bytes of canonical savepoints.
+
+The layout is PyFlink's (`formats.pyflink_values`): a value is a chunk, that is an int length and
+the encoded value; a map's value has a null flag in front. With TTL the time of the last use stands
+before the length. A row of a list holds one chunk, of one or more elements.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, final
+
+from millpond.errors import FormatError
+from millpond.state.contract.ttl import TtlCoder
+
+if TYPE_CHECKING:
+    from millpond.serialization.coder import Coder
+
+__all__ = ("RowCodec", "split_list")
+
+_INT = struct.Struct(">i")
+_TTL_CHUNK = struct.Struct(">qi")
+_DELIMITER = 0x2C
+
+
+@final
+class RowCodec:
+    """Translates the values of one state. Safe for several threads.
+
+    Attributes:
+        coder: of values, list elements or map values; with TTL a `TtlCoder` of pairs.
+    """
+
+    __slots__ = ("_encode", "_head", "_user_coder", "coder")
+
+    def __init__(self, coder: Coder) -> None:
+        self.coder = coder
+        self._encode = coder.encode
+        self._user_coder = coder.value_coder if isinstance(coder, TtlCoder) else None
+        self._head = 4 if self._user_coder is None else 12
+
+    def encode(self, value: Any) -> bytes:
+        """Return the chunk of one value."""
+        data = self._encode(value)
+        if self._user_coder is None:
+            return _INT.pack(len(data)) + data
+        return data[:8] + _INT.pack(len(data) - 8) + data[8:]
+
+    def decode(self, row: bytes) -> Any:
+        """Return the value of a chunk that holds one.
+
+        Raises:
+            FormatError: the bytes are no chunk.
+        """
+        end = self._check(row)
+        if self._user_coder is None:
+            value, value_end = self.coder.decode_from(row, 4)
+        else:
+            user_value, value_end = self._user_coder.decode_from(row, 12)
+            value = _TTL_CHUNK.unpack_from(row)[0], user_value
+        if value_end != end:
+            raise FormatError("Bytes are left behind a value.", bytes=end - value_end)
+        return value
+
+    def decode_elements(self, row: bytes) -> list[Any]:
+        """Return the elements of a chunk.
+
+        Raises:
+            FormatError: the bytes are no chunk.
+        """
+        end = self._check(row)
+        elements: list[Any] = []
+        offset = self._head
+        if self._user_coder is None:
+            decode_from = self.coder.decode_from
+            while offset < end:
+                element, offset = decode_from(row, offset)
+                elements.append(element)
+            return elements
+        decode_from = self._user_coder.decode_from
+        timestamp = _TTL_CHUNK.unpack_from(row)[0]
+        while offset < end:
+            element, offset = decode_from(row, offset)
+            elements.append((timestamp, element))
+        return elements
+
+    def _check(self, row: bytes) -> int:
+        head = self._head
+        if len(row) < head or _INT.unpack_from(row, head - 4)[0] != len(row) - head:
+            raise FormatError("A stored value has an impossible length.", bytes=len(row))
+        return len(row)
+
+    def encode_map_value(self, value: Any) -> bytes:
+        """Return the row of a map's value, which may be None."""
+        if self._user_coder is None:
+            return b"\1" if value is None else b"\0" + self.encode(value)
+        # Flink has no None under TTL; it reads the flag and ignores the time behind it.
+        return b"\1" + self._encode(value) if value[1] is None else b"\0" + self.encode(value)
+
+    def decode_map_value(self, row: bytes) -> Any:
+        """Return a map's value.
+
+        Raises:
+            FormatError: the bytes are no value of a map.
+        """
+        if row[:1] == b"\0":
+            return self.decode(row[1:])
+        if row[:1] != b"\1":
+            raise FormatError("A map value has no null flag.", bytes=len(row))
+        if self._user_coder is None:
+            return None
+        return (_TTL_CHUNK.unpack_from(row + b"\0\0\0\0", 1)[0] if len(row) == 9 else 0), None
+
+    def expired(self, row: bytes, not_after_ms: int, *, is_map: bool) -> bool:
+        """Return whether a row with TTL was last used at or before a time."""
+        offset = 1 if is_map else 0
+        timestamp: int = int.from_bytes(row[offset : offset + 8], "big", signed=True)
+        return len(row) >= offset + 8 and timestamp <= not_after_ms
+
+
+def split_list(value: bytes, *, ttl: bool) -> list[bytes]:
+    """Return the chunks, lengths included, of a list as canonical snapshots join them.
+
+    Raises:
+        FormatError: the bytes are no list.
+    """
+    head = 12 if ttl else 4
+    rows: list[bytes] = []
+    start = 0
+    total = len(value)
+    while True:
+        if start + head > total:
+            raise FormatError("A list of chunks ends too early.", offset=start, bytes=total)
+        length = _INT.unpack_from(value, start + head - 4)[0]
+        end = start + head + length
+        if length < 0 or end > total:
+            raise FormatError("A chunk has an impossible length.", offset=start, length=length)
+        rows.append(value[start:end])
+        if end == total:
+            return rows
+        if value[end] != _DELIMITER:
+            raise FormatError("Something else than a comma stands between chunks.", offset=end)
+        start = end + 1

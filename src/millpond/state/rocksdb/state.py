@@ -1,0 +1,281 @@
+"""What all state objects of the RocksDB store share: where their rows are, and their errors."""
+
+from __future__ import annotations
+
+import struct
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
+
+from millpond.errors import (
+    KeyGroupOutOfRangeError,
+    MillpondError,
+    StateError,
+    StateSizeExceededError,
+    StateStoreError,
+)
+from millpond.state.contract.declared_type import encoder_error, refuse
+from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
+from millpond.state.rocksdb.row_codec import RowCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from millpond.serialization.coder import Coder
+    from millpond.state.contract.definition import StateDefinition
+    from millpond.state.contract.keyed_backend import KeyedStateBackend
+    from millpond.state.rocksdb.database import ColumnFamily
+
+__all__ = ("MISSING", "RocksDBState", "delete_rows")
+
+MISSING: Any = object()
+"""What a dictionary gives for a slot that it knows nothing about; None is "absent"."""
+
+_MAX_BYTES = (1 << 31) - 1
+_POINT_DELETES = 256
+_FIRST_CACHE_ENTRIES = 1 << 14
+_SMALLEST_CACHE = 64
+# What an entry of a dictionary with its key and value takes beside what its bytes say.
+_OBJECT_BYTES = 256
+_BYTES_IN_MEMORY_PER_BYTE = 2
+
+
+class _Scope(Protocol):
+    """What knows the slot to use; the backend itself where there is no namespace."""
+
+    current_key: Any
+
+
+@final
+class _NamespacedScope:
+    """Pairs the backend's current key with the state's current namespace."""
+
+    __slots__ = ("_backend", "_state")
+
+    def __init__(self, backend: KeyedStateBackend, state: RocksDBState) -> None:
+        self._backend = backend
+        self._state = state
+
+    @property
+    def current_key(self) -> tuple[Any, Any]:
+        namespace = self._state.current_namespace
+        if namespace is None:
+            self._state.refuse_namespace()
+        return self._backend.current_key, namespace
+
+
+class RocksDBState:
+    """One state object: a column family with a write-back cache of decoded objects in front.
+
+    A slot is what the cache is keyed by: the user's key, or (key, namespace) for state of windows.
+    Objects that a state returns are the cached ones themselves: a change in place without `update`
+    or `put` may be seen for a while, and is never stored.
+
+    Attributes:
+        current_namespace: set by window operators; VOID_NAMESPACE for other state.
+        cache_entries: how many objects the cache may hold.
+    """
+
+    __slots__ = (
+        "_backend",
+        "_cache_bytes",
+        "_family",
+        "_max_parallelism",
+        "_operator_name",
+        "_prefix_length",
+        "_scope",
+        "_void",
+        "cache_entries",
+        "codec",
+        "current_namespace",
+        "definition",
+    )
+
+    def __init__(
+        self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
+    ) -> None:
+        parameters = backend.parameters
+        self.definition = definition
+        self.codec = RowCodec(definition.value_coder)
+        self.current_namespace: Any = VOID_NAMESPACE
+        self.cache_entries = _FIRST_CACHE_ENTRIES
+        self._cache_bytes = _FIRST_CACHE_ENTRIES * _OBJECT_BYTES
+        self._backend = backend
+        self._family = family
+        self._operator_name = parameters.operator_name
+        self._max_parallelism = parameters.max_parallelism
+        self._prefix_length = 1 if parameters.max_parallelism <= 128 else 2
+        self._void = definition.namespace is VOID
+        # The idiom of all accesses: self._dirty.get(self._scope.current_key).
+        self._scope: _Scope = backend if self._void else _NamespacedScope(backend, self)
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write what the cache holds back; the objects stay cached."""
+
+    @abstractmethod
+    def evict(self) -> None:
+        """Flush and drop objects that were not written since the last time."""
+
+    def limit_cache(self, size_bytes: int) -> None:
+        """Set about how much memory the cached objects may take, dirty and clean ones together."""
+        self._cache_bytes = size_bytes
+        self.cache_entries = max(_SMALLEST_CACHE, size_bytes // (2 * _OBJECT_BYTES))
+
+    def _write_rows(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+        """Write rows, sorted, and learn from them how large the cached objects are."""
+        if not rows:
+            return
+        rows.sort()
+        self._family.write(rows)
+        size = sum(len(key) + (len(value) if value is not None else 0) for key, value in rows)
+        entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(rows)
+        self.cache_entries = max(_SMALLEST_CACHE, self._cache_bytes // (2 * entry_bytes))
+
+    def at(self, namespace: Any) -> Any:
+        """Return the slot of the current key and a namespace."""
+        if self._void:
+            return self._backend.current_key
+        if namespace is None:
+            self.refuse_namespace()
+        return self._backend.current_key, namespace
+
+    def composite_key(self, slot: Any) -> bytes:
+        """Return key group, key and namespace as the bytes that the slot's rows start with.
+
+        Raises:
+            KeyGroupOutOfRangeError: the key belongs to another subtask.
+        """
+        key, namespace = (slot, VOID_NAMESPACE) if self._void else slot
+        parameters = self._backend.parameters
+        encoded = parameters.key_serializer.encode(key)
+        key_group = parameters.key_serializer.key_group(key, self._max_parallelism)
+        start, end = parameters.key_group_range
+        if not start <= key_group <= end:
+            raise KeyGroupOutOfRangeError(
+                f"Key group {key_group} is not one of this subtask's ({start} to {end}).",
+                key=repr(key)[:200],
+                state=self.definition.name,
+                operator=self._operator_name,
+            )
+        return (
+            key_group.to_bytes(self._prefix_length, "big")
+            + encoded
+            + self.definition.namespace.encode(namespace)
+        )
+
+    def slots(self, *, with_user_keys: bool = False) -> Iterator[tuple[Any, Any, int]]:
+        """Flush, then yield (key, namespace, end of their bytes in the row) of each row of now.
+
+        Rows that differ only in what follows come once, unless `with_user_keys`.
+        """
+        self.flush()
+        # Opened here and not at the first step: the rows are those of the moment of the call.
+        return self._slots(self._family.scan_keys(), with_user_keys=with_user_keys)
+
+    def _slots(
+        self, rows: Iterator[bytes], *, with_user_keys: bool
+    ) -> Iterator[tuple[Any, Any, int]]:
+        decode_key = self._backend.parameters.key_serializer.decode_from
+        decode_namespace = self.definition.namespace.decode_from
+        before = b""
+        for row in rows:
+            if before and not with_user_keys and row.startswith(before):
+                continue
+            try:
+                key, namespace_start = decode_key(row, self._prefix_length)
+                namespace, end = decode_namespace(row, namespace_start)
+            except MillpondError as error:
+                raise self.damaged(error) from error
+            before = row[:end]
+            yield key, namespace, end
+
+    def encode(self, slot: Any, value: Any) -> bytes:
+        """Return the row of a value; the error names state and key."""
+        try:
+            return self.codec.encode(value)
+        except struct.error:
+            self.refuse_size(slot, _MAX_BYTES + 1)
+        except Exception as error:
+            raise self.unencodable(error, slot, value) from error
+
+    def unencodable(self, error: Exception, slot: Any, value: Any) -> Exception:
+        """Return the error for a value that could not be encoded when it was written back."""
+        return encoder_error(
+            error,
+            self.definition.value_coder,
+            value,
+            state=self.definition.name,
+            operator=self._operator_name,
+            key=slot if self._void else slot[0],
+        )
+
+    def damaged(self, error: Exception) -> StateStoreError:
+        """Return the error for rows that cannot be decoded."""
+        return StateStoreError(
+            "A stored row cannot be decoded with the declared type.",
+            hint="The local database is disposable: restart the job from its last checkpoint.",
+            state=self.definition.name,
+            operator=self._operator_name,
+            declared=self.definition.signature,
+            reason=str(error),
+        )
+
+    def refuse(self, value: Any, coder: Coder, part: str = "value") -> NoReturn:
+        """Raise the error for a value that does not fit the declared type."""
+        refuse(
+            coder,
+            value,
+            state=self.definition.name,
+            operator=self._operator_name,
+            key=self._backend.current_key,
+            part=part,
+        )
+
+    def refuse_none(self, what: str) -> NoReturn:
+        """Raise the error for None where the kind of state forbids it."""
+        raise StateError(
+            f"None cannot be {what}.", state=self.definition.name, operator=self._operator_name
+        )
+
+    def refuse_namespace(self) -> NoReturn:
+        """Raise the error for state of a window that was used without a window."""
+        raise StateError(
+            f"State with {self.definition.namespace.kind} namespaces was used without a namespace.",
+            hint="Set the state's current_namespace first.",
+            state=self.definition.name,
+            operator=self._operator_name,
+        )
+
+    def refuse_size(self, slot: Any, size_bytes: int) -> NoReturn:
+        """Raise the error for a key or value that RocksDB and savepoints cannot hold."""
+        raise StateSizeExceededError(
+            f"A single key or value of at least {size_bytes} bytes is larger than 2^31-1.",
+            hint="Use a list or map state, which store each element for itself.",
+            state=self.definition.name,
+            operator=self._operator_name,
+            key=repr(slot)[:200],
+        )
+
+
+def delete_rows(
+    family: ColumnFamily, prefix: bytes, kept: Iterable[bytes] = ()
+) -> list[tuple[bytes, bytes | None]]:
+    """Return the deletions of all rows that start with a prefix, except those in `kept`.
+
+    Many rows are deleted here and now by one range tombstone, which costs later reads something,
+    so that few are deleted one by one.
+    """
+    from millpond.state.rocksdb.database import prefix_end
+
+    keep = set(kept)
+    deletions: list[tuple[bytes, bytes | None]] = []
+    for row in family.scan_keys(prefix):
+        if row in keep:
+            continue
+        deletions.append((row, None))
+        if len(deletions) > _POINT_DELETES:
+            end = prefix_end(prefix)
+            if end is not None:
+                family.delete_range(prefix, end)
+                return []
+    return deletions

@@ -1,0 +1,249 @@
+"""`RocksDBTimerQueue`: timers in a column family, with the first of each key group in memory."""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Final, final
+
+from millpond.errors import KeyGroupOutOfRangeError, MillpondError, StateStoreError
+from millpond.formats.pyflink_values import encode_timer
+from millpond.state.contract.timer_queue import Timer, TimerQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.state.contract.keyed_backend import KeyedBackendParameters
+    from millpond.state.contract.namespace import NamespaceSerializer
+    from millpond.state.rocksdb.database import ColumnFamily
+
+__all__ = ("RocksDBTimerQueue",)
+
+_PIECE: Final = 4096
+_PENDING: Final = 4096
+_SIGN_BIT: Final = 1 << 63
+
+
+@final
+class _Group:
+    """The first timers of one key group.
+
+    `timers` are ascending bytes: timestamp, key, namespace. Every timer of the group that is not
+    among them is greater than `bound`; None means that all are.
+    """
+
+    __slots__ = ("bound", "first", "prefix", "timers")
+
+    def __init__(self, prefix: bytes) -> None:
+        self.prefix = prefix
+        self.timers: list[bytes] = []
+        self.first = 0
+        self.bound: bytes | None = b""
+
+
+@final
+class RocksDBTimerQueue(TimerQueue):
+    """Timers of one service and domain (RocksDBCachingPriorityQueueSet, in batches).
+
+    A row is key group ‖ timestamp with its sign bit flipped ‖ key ‖ namespace, without a value,
+    so that rows sort by time. Changes are collected and written sorted. With `cache_size` of None
+    all timers stay in memory and RocksDB only keeps what snapshots need.
+    """
+
+    def __init__(
+        self,
+        family: ColumnFamily,
+        namespace: NamespaceSerializer,
+        parameters: KeyedBackendParameters,
+        cache_size: int | None,
+    ) -> None:
+        self._family = family
+        self._namespace = namespace
+        self._serializer = parameters.key_serializer
+        self._max_parallelism = parameters.max_parallelism
+        self._range = parameters.key_group_range
+        self._operator_name = parameters.operator_name
+        self._prefix_length = 1 if parameters.max_parallelism <= 128 else 2
+        self._cache_size = cache_size
+        self._groups: dict[int, _Group] = {}
+        # (first timer, key group), perhaps outdated: checked when it comes up.
+        self._heads: list[tuple[bytes, int]] = []
+        self._pending: dict[bytes, bytes | None] = {}
+        self._find_groups()
+
+    def _find_groups(self) -> None:
+        """Start with the key groups that have restored timers."""
+        cursor = self._family.cursor()
+        row = cursor.current()
+        while row is not None:
+            key_group = int.from_bytes(row[0][: self._prefix_length], "big")
+            if key_group in self._range:
+                self._fill(key_group, self._group(key_group))
+            cursor.seek((key_group + 1).to_bytes(self._prefix_length + 1, "big")[1:])
+            if key_group + 1 >= 1 << (8 * self._prefix_length):
+                break
+            row = cursor.current()
+        cursor.close()
+
+    def add(self, timestamp: int, key: Any, namespace: Any) -> None:
+        """Add a timer; adding one that is there changes nothing."""
+        key_group = self._key_group(key)
+        timer = self._encode(timestamp, key, namespace)
+        group = self._group(key_group)
+        self._put(group.prefix + timer, b"")
+        timers, bound = group.timers, group.bound
+        if bound is not None and timer > bound:
+            return
+        index = bisect_left(timers, timer, group.first)
+        if index < len(timers) and timers[index] == timer:
+            return
+        timers.insert(index, timer)
+        if index == group.first:
+            heapq.heappush(self._heads, (timer, key_group))
+        if self._cache_size is not None and len(timers) - group.first > 2 * self._cache_size:
+            del timers[group.first + self._cache_size :]
+            group.bound = timers[-1]
+
+    def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
+        """Remove a timer; removing one that is not there changes nothing."""
+        key_group = self._key_group(key)
+        timer = self._encode(timestamp, key, namespace)
+        group = self._group(key_group)
+        timers, bound = group.timers, group.bound
+        if bound is not None and timer > bound:
+            self._put(group.prefix + timer, None)
+            return
+        index = bisect_left(timers, timer, group.first)
+        if index < len(timers) and timers[index] == timer:
+            self._put(group.prefix + timer, None)
+            del timers[index]
+            if index == group.first:
+                self._announce(key_group, group)
+
+    def head(self) -> int | None:
+        """Return the smallest timestamp, or None when empty. O(1) amortized."""
+        top = self._top()
+        return None if top is None else int.from_bytes(top[0][:8], "big") - _SIGN_BIT
+
+    def poll(self, up_to: int) -> list[Timer]:
+        """Remove and return the first timers of the smallest timestamp, if it is <= `up_to`."""
+        timestamp = self.head()
+        if timestamp is None or timestamp > up_to:
+            return []
+        start = self._heads[0][0][:8]
+        due: list[Timer] = []
+        while len(due) < _PIECE:
+            top = self._top()
+            if top is None or not top[0].startswith(start):
+                break
+            timer, key_group = heapq.heappop(self._heads)
+            group = self._groups[key_group]
+            self._put(group.prefix + timer, None)
+            group.first += 1
+            self._announce(key_group, group)
+            due.append(self._decode(timer, 0))
+        return due
+
+    def __len__(self) -> int:
+        self.flush()
+        return sum(1 for _ in self._family.scan_keys())
+
+    def __iter__(self) -> Iterator[Timer]:
+        self.flush()
+        return (self._decode(row, self._prefix_length) for row in self._family.scan_keys())
+
+    def flush(self) -> None:
+        """Write what was added and removed, sorted."""
+        if self._pending:
+            self._family.write(sorted(self._pending.items()))
+            self._pending.clear()
+
+    def _put(self, row: bytes, value: bytes | None) -> None:
+        self._pending[row] = value
+        if len(self._pending) >= _PENDING:
+            self.flush()
+
+    def _group(self, key_group: int) -> _Group:
+        group = self._groups.get(key_group)
+        if group is None:
+            group = _Group(key_group.to_bytes(self._prefix_length, "big"))
+            # Groups that the database has rows of were made at the start.
+            group.bound = None
+            self._groups[key_group] = group
+        return group
+
+    def _top(self) -> tuple[bytes, int] | None:
+        heads, groups = self._heads, self._groups
+        while heads:
+            timer, key_group = heads[0]
+            group = groups[key_group]
+            if group.first < len(group.timers) and group.timers[group.first] == timer:
+                return heads[0]
+            heapq.heappop(heads)
+        return None
+
+    def _announce(self, key_group: int, group: _Group) -> None:
+        """Push the new first timer of a group; read more if none is left."""
+        if group.first < len(group.timers):
+            heapq.heappush(self._heads, (group.timers[group.first], key_group))
+            if group.first > 1024 and group.first * 2 > len(group.timers):
+                del group.timers[: group.first]
+                group.first = 0
+        elif group.bound is not None:
+            self._fill(key_group, group)
+        else:
+            group.timers.clear()
+            group.first = 0
+
+    def _fill(self, key_group: int, group: _Group) -> None:
+        """Read the next timers behind the bound; those before it are polled or removed."""
+        self.flush()
+        limit = self._cache_size
+        length = self._prefix_length
+        start = group.prefix + (group.bound or b"")
+        end = (key_group + 1).to_bytes(length + 1, "big")
+        cursor = self._family.cursor(start, end[1:] if not end[0] else None)
+        timers: list[bytes] = []
+        group.timers, group.first = timers, 0
+        for row in cursor.row_keys():
+            if row == start:
+                continue
+            if limit is not None and len(timers) == limit:
+                group.bound = timers[-1]
+                break
+            timers.append(row[length:])
+        else:
+            group.bound = None
+        cursor.close()
+        if timers:
+            heapq.heappush(self._heads, (timers[0], key_group))
+
+    def _key_group(self, key: Any) -> int:
+        key_group = self._serializer.key_group(key, self._max_parallelism)
+        if not self._range.start <= key_group <= self._range.end:
+            raise KeyGroupOutOfRangeError(
+                f"Key group {key_group} of a timer's key is not one of this subtask's.",
+                key=repr(key)[:200],
+                operator=self._operator_name,
+            )
+        return key_group
+
+    def _encode(self, timestamp: int, key: Any, namespace: Any) -> bytes:
+        return encode_timer(
+            timestamp, self._serializer.encode(key), self._namespace.encode(namespace)
+        )
+
+    def _decode(self, row: bytes, offset: int) -> Timer:
+        try:
+            timestamp = int.from_bytes(row[offset : offset + 8], "big") - _SIGN_BIT
+            key, namespace_start = self._serializer.decode_from(row, offset + 8)
+            namespace, _ = self._namespace.decode_from(row, namespace_start)
+        except MillpondError as error:
+            raise StateStoreError(
+                "A stored timer cannot be decoded.",
+                hint="Restart the job from its last checkpoint.",
+                operator=self._operator_name,
+                state=self._family.name,
+                reason=str(error),
+            ) from error
+        return timestamp, key, namespace

@@ -1,0 +1,188 @@
+"""`RocksDBValueState`: one value a key; `ValueRows`, the cache that reducing state shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from millpond.datastream.state import ValueState
+from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, fits
+from millpond.state.rocksdb.state import MISSING, RocksDBState
+
+if TYPE_CHECKING:
+    from millpond.state.contract.definition import StateDefinition
+    from millpond.state.contract.keyed_backend import KeyedStateBackend
+    from millpond.state.rocksdb.database import ColumnFamily
+
+__all__ = ("RocksDBValueState", "ValueRows", "rocksdb_value_state")
+
+
+class ValueRows(RocksDBState):
+    """State with one row a slot.
+
+    `_dirty` maps slots to values that are not in the database yet, `_clean` to what is there;
+    None is "absent" in both. A slot that is worked with stays in `_dirty` until the next flush,
+    so that reading and writing it costs one dictionary operation each, as on the heap.
+    """
+
+    __slots__ = ("_clean", "_dirty", "_fits")
+
+    def __init__(
+        self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
+    ) -> None:
+        super().__init__(definition, family, backend)
+        self._dirty: dict[Any, Any] = {}
+        self._clean: dict[Any, Any] = {}
+        self._fits = fits(definition.value_coder)
+
+    def _read(self, slot: Any) -> Any:
+        value = self._dirty.get(slot, MISSING)
+        return self._load(slot) if value is MISSING else value
+
+    def _load(self, slot: Any) -> Any:
+        clean = self._clean
+        value = clean.get(slot, MISSING)
+        if value is not MISSING:
+            return value
+        row = self._family.get(self.composite_key(slot))
+        if row is None:
+            value = None
+        else:
+            try:
+                value = self.codec.decode(row)
+            except Exception as error:
+                raise self.damaged(error) from error
+        if len(clean) >= self.cache_entries:
+            clean.clear()
+        clean[slot] = value
+        return value
+
+    def _store(self, slot: Any, value: Any) -> None:
+        if value is not None and self._fits is not None and not self._fits(value):
+            self.refuse(value, self.definition.value_coder)
+        dirty = self._dirty
+        dirty[slot] = value
+        if len(dirty) > self.cache_entries:
+            self.evict()
+
+    def clear(self) -> None:
+        """Remove the value of the current key and namespace."""
+        self._store(self._scope.current_key, None)
+
+    def flush(self) -> None:
+        """Write the changed values, sorted, in batches."""
+        dirty, clean = self._dirty, self._clean
+        if not dirty:
+            return
+        self._write(dirty)
+        clean.update(dirty)
+        dirty.clear()
+
+    def evict(self) -> None:
+        """Flush and keep only what was changed."""
+        dirty, clean = self._dirty, self._clean
+        self._write(dirty)
+        clean.clear()
+        clean.update(dirty)
+        dirty.clear()
+
+    def _write(self, dirty: dict[Any, Any]) -> None:
+        composite_key, encode, known = self.composite_key, self.encode, self._clean.get
+        rows: list[tuple[bytes, bytes | None]] = []
+        append = rows.append
+        for slot, value in dirty.items():
+            if value is not None:
+                append((composite_key(slot), encode(slot, value)))
+            elif known(slot, MISSING) is not None:
+                # Not for what is known to be absent: tombstones slow all later reads down.
+                append((composite_key(slot), None))
+        self._write_rows(rows)
+
+
+class RocksDBValueState(ValueRows, ValueState):
+    """A value of a type that needs no check: pickled."""
+
+    __slots__ = ()
+
+    def value(self) -> Any:
+        """Return the value, None if there is none."""
+        slot = self._scope.current_key
+        value = self._dirty.get(slot, MISSING)
+        return self._load(slot) if value is MISSING else value
+
+    def update(self, value: Any) -> None:
+        """Set the value; None removes it."""
+        dirty = self._dirty
+        dirty[self._scope.current_key] = value
+        if len(dirty) > self.cache_entries:
+            self.evict()
+
+
+@final
+class _CheckedValueState(RocksDBValueState):
+    """A value of a composite type."""
+
+    __slots__ = ()
+
+    def update(self, value: Any) -> None:
+        """Set the value; None removes it."""
+        self._store(self._scope.current_key, value)
+
+
+@final
+class _ExactValueState(RocksDBValueState):
+    """A value of a type whose instances all fit: texts, floats, booleans."""
+
+    __slots__ = ("_type",)
+
+    def __init__(
+        self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
+    ) -> None:
+        super().__init__(definition, family, backend)
+        self._type = EXACT_TYPES[definition.value_coder.signature]
+
+    def update(self, value: Any) -> None:
+        """Set the value; None removes it."""
+        if type(value) is self._type:
+            dirty = self._dirty
+            dirty[self._scope.current_key] = value
+            if len(dirty) > self.cache_entries:
+                self.evict()
+        else:
+            self._store(self._scope.current_key, value)
+
+
+@final
+class _IntegerValueState(RocksDBValueState):
+    """An integer of bounded size."""
+
+    __slots__ = ("_high", "_low")
+
+    def __init__(
+        self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
+    ) -> None:
+        super().__init__(definition, family, backend)
+        self._low, self._high = INTEGER_RANGES[definition.value_coder.signature]
+
+    def update(self, value: Any) -> None:
+        """Set the value; None removes it."""
+        if type(value) is int and self._low <= value <= self._high:
+            dirty = self._dirty
+            dirty[self._scope.current_key] = value
+            if len(dirty) > self.cache_entries:
+                self.evict()
+        else:
+            self._store(self._scope.current_key, value)
+
+
+def rocksdb_value_state(
+    definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
+) -> RocksDBValueState:
+    """Make the value state with the cheapest check of the declared type."""
+    coder = definition.value_coder
+    if coder.signature in EXACT_TYPES:
+        return _ExactValueState(definition, family, backend)
+    if coder.signature in INTEGER_RANGES:
+        return _IntegerValueState(definition, family, backend)
+    if fits(coder) is not None:
+        return _CheckedValueState(definition, family, backend)
+    return RocksDBValueState(definition, family, backend)

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from millpond.state.heap.store import HeapStateStore
+from millpond.testing.state_backend_suite import StateBackendSuite
+
+
+class TestHeapStateBackend(StateBackendSuite):
+    def create_store(self):
+        return HeapStateStore()
+
+
+class TestHeapStateBackendWithSynchronousSnapshots(StateBackendSuite):
+    asynchronous_snapshots = False
+
+    def create_store(self):
+        return HeapStateStore(asynchronous=False)
