@@ -64,7 +64,7 @@ STRING_TYPES = {
 }
 
 
-def type_of(text):
+def declared_type(text):
     return eval(text, {"__builtins__": {}}, STRING_TYPES)
 
 
@@ -142,7 +142,7 @@ class Snapshot:
     def content(self, expected):
         """What expected.json says of an operator, from the bytes."""
         operator = self.operator(expected)
-        key_of = key_serializer_for(type_of(expected["key_type"])).decode
+        key_of = key_serializer_for(declared_type(expected["key_type"])).decode
         timers = {"event": [], "processing": []}
         states = defaultdict(lambda: defaultdict(list))
         for entry in read_keyed_content(operator, self.open):
@@ -194,9 +194,9 @@ class Snapshot:
         serializer = rows[0].state.serializers[VALUE_SERIALIZER]
         ttl = any(nested.class_name == TTL for nested in serializer.nested)
         assert ttl == ("ttl_ms" in state)
-        coder = coder_for(type_of(state["type"]))
+        coder = coder_for(declared_type(state["type"]))
         if state["kind"] == "MAP":
-            key_coder = coder_for(type_of(state["key_type"]))
+            key_coder = coder_for(declared_type(state["key_type"]))
             values = {}
             for row in rows:
                 if ttl:
@@ -228,7 +228,9 @@ class Snapshot:
             for row in rows
         }
         coder = coder_for(
-            Types.TUPLE([type_of(expected["key_type"]), type_of(expected["element_type"])])
+            Types.TUPLE(
+                [declared_type(expected["key_type"]), declared_type(expected["element_type"])]
+            )
         )
         found = []
         for (key, namespace), (row,) in states[PYTHON_STATE_PREFIX + "window-contents"].items():
@@ -247,8 +249,8 @@ class Snapshot:
         return ordered(found)
 
     def broadcast(self, state, operator):
-        key_coder = coder_for(type_of(state["key_type"]))
-        coder = coder_for(type_of(state["type"]))
+        key_coder = coder_for(declared_type(state["key_type"]))
+        coder = coder_for(declared_type(state["type"]))
         copies = [
             {
                 key_coder.decode(key): coder.decode(value)
@@ -329,5 +331,24 @@ def open_snapshot():
 
 
 @pytest.fixture(scope="session")
-def golden_flink():
-    return Path(__file__).parent / "flink"
+def type_of():
+    return declared_type
+
+
+class Output:
+    """A ByteOutput in memory."""
+
+    def __init__(self):
+        self.stream = io.BytesIO()
+
+    def write(self, data):
+        self.stream.write(data)
+
+    @property
+    def position(self):
+        return self.stream.tell()
+
+
+@pytest.fixture
+def make_output():
+    return Output

@@ -14,7 +14,7 @@ from millpond.checkpoint.sidecar import SIDECAR_FILE_NAME, write_sidecar
 from millpond.checkpoint.storage_failure import delete_quietly, reported
 from millpond.checkpoint.stream_walk import streams_of
 from millpond.errors import CheckpointError, CheckpointStorageError, ConfigurationError
-from millpond.filesystem.path import join, scheme_of
+from millpond.filesystem.path import is_plain_name, join, scheme_of
 from millpond.formats.handles import CheckpointMetadata, FileHandle, InlineHandle
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ class CheckpointDirectory:
         data = encode_metadata_file(metadata, has_sidecar=bool(files))
         with reported("write the metadata of the checkpoint", file_system.url(path)):
             if files:
-                if location.shared_directory is not None:
-                    file_system.sync_directory(join(self._path, SHARED_NAME))
+                if not all(is_plain_name(name) for name in files):
+                    self._file_system.sync_directory(join(self._path, SHARED_NAME))
                 sidecar = write_sidecar({**files, METADATA_FILE_NAME: checksum_of(data)})
                 # This also syncs the names of the data files, so that `_metadata` comes last.
                 file_system.write_bytes(join(path, SIDECAR_FILE_NAME), sidecar)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 from millpond.checkpoint.metadata_file import METADATA_FILE_NAME
 from millpond.checkpoint.storage_failure import reported
 from millpond.filesystem import get_file_system
-from millpond.filesystem.path import join, name_of
+from millpond.filesystem.path import directory_of, join, name_of
 
 if TYPE_CHECKING:
     from millpond.filesystem import FileEntry, FileSystem, FileSystemResolver
@@ -50,7 +50,7 @@ def checkpoint_number(name: str) -> int | None:
 def list_checkpoints(
     url: str, job_id: str | None = None, *, resolve: FileSystemResolver = get_file_system
 ) -> tuple[ListedCheckpoint, ...]:
-    """Return the complete checkpoints and savepoints, newest first.
+    """Return the complete checkpoints and savepoints, newest first, those of a job together.
 
     Args:
         url: a checkpoints directory, the directory of one job in it, a directory of savepoints, or
@@ -69,7 +69,7 @@ def list_checkpoints(
             return ()
         if top is None or top.is_directory:
             _collect(file_system, path, job_id, found)
-    return tuple(sorted(found, key=_age))
+    return _newest_first(found)
 
 
 def find_latest(
@@ -84,8 +84,16 @@ def find_latest(
     return next((one for one in checkpoints if not one.is_savepoint), None)
 
 
-def _age(one: ListedCheckpoint) -> tuple[int, int, str]:
-    return -one.completed_ms, -(one.checkpoint_id or 0), one.path
+def _newest_first(found: list[ListedCheckpoint]) -> tuple[ListedCheckpoint, ...]:
+    # Copying a tree changes the times of its files, but never the numbers.
+    families: dict[str, list[ListedCheckpoint]] = {}
+    for one in found:
+        family = one.path if one.is_savepoint else directory_of(one.path)
+        families.setdefault(family, []).append(one)
+    for members in families.values():
+        members.sort(key=lambda one: -(one.checkpoint_id or 0))
+    ordered = sorted(families.items(), key=lambda item: (-item[1][0].completed_ms, item[0]))
+    return tuple(one for _, members in ordered for one in members)
 
 
 def _collect(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from millpond.common import option_type
-from millpond.common.option_type import OptionType
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.common.option_type import OptionType
 
 __all__ = ("ConfigOption", "ConfigOptions", "Constraint", "FallbackKey")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import builtins
-from collections.abc import Mapping
-from typing import TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from millpond.common import option_type
 from millpond.common.config_options import ConfigOption
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("Configuration",)
 

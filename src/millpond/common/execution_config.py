@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from millpond.common import execution_options as options
-from millpond.common.config_options import ConfigOption
 from millpond.common.configuration import Configuration
 from millpond.common.restart_strategy import FallbackRestart, RestartStrategyConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millpond.common.config_options import ConfigOption
 
 __all__ = ("ExecutionConfig",)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from millpond.common.config_options import ConfigOption
+if TYPE_CHECKING:
+    from millpond.common.config_options import ConfigOption
 
 __all__ = ("at_least", "positive", "within_zero_and_one")
 

@@ -6,10 +6,12 @@ import difflib
 import enum
 import math
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = (
     "BOOLEAN",

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from millpond.common.config_options import ConfigOption
-from millpond.common.configuration import Configuration
 from millpond.configuration.backend_description import (
     BackendDescription,
     RocksDBDescription,
@@ -19,8 +16,14 @@ from millpond.configuration.backend_description import (
 from millpond.configuration.directory import checked_directory, split_local_directories
 from millpond.configuration.options import rocksdb as rocksdb_options
 from millpond.configuration.options import state_backend as options
-from millpond.configuration.options.rocksdb import PredefinedOptions, TimerStore
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.common.config_options import ConfigOption
+    from millpond.common.configuration import Configuration
+    from millpond.configuration.options.rocksdb import PredefinedOptions, TimerStore
 
 __all__ = (
     "DEFAULT_MAX_STATE_SIZE_BYTES",

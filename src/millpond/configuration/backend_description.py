@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from millpond.configuration.options.rocksdb import PredefinedOptions
+if TYPE_CHECKING:
+    from millpond.configuration.options.rocksdb import PredefinedOptions
 
 __all__ = ("BackendDescription", "RocksDBDescription", "StorageDescription", "StorageKind", "Store")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millpond.configuration.entry import FoundEntries, Notice, Origin, OriginKind, Severity
 from millpond.configuration.line_format import parse_lines
 from millpond.configuration.yaml_format import parse_yaml
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = (
     "DIRECTORY_VARIABLES",

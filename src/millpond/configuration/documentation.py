@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from millpond.common.config_options import ConfigOption
 from millpond.configuration.options.foreign import prefixes_and_reasons
 from millpond.configuration.process_entries import variable_name
 from millpond.configuration.registered_option import OptionStatus, RegisteredOption
 from millpond.configuration.registry import Concern, option_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from millpond.common.config_options import ConfigOption
 
 __all__ = ("configuration_page",)
 
@@ -18,13 +22,17 @@ _WRITTEN_AS = (
     ("Float, Double", "a number such as `0.5` or `1e-3`"),
     (
         "Duration",
-        "a whole number and `d`, `h`, `min` (`m`), `s`, `ms`, `\u00b5s` or `ns`, or their words; "
-        "without unit milliseconds",
+        (
+            "a whole number and `d`, `h`, `min` (`m`), `s`, `ms`, `\u00b5s` or `ns`, or their words; "
+            "without unit milliseconds"
+        ),
     ),
     (
         "MemorySize",
-        "a whole number and `b`, `kb`, `mb`, `gb` or `tb` (1024 each), or their words; without "
-        "unit bytes",
+        (
+            "a whole number and `b`, `kb`, `mb`, `gb` or `tb` (1024 each), or their words; without "
+            "unit bytes"
+        ),
     ),
     ("Enum", "the name, in any letter case"),
     ("List", "`a;b`, parts with a semicolon in quotes; `[a, b]` in YAML"),

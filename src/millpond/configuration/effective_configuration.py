@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.common.config_options import ConfigOption
 from millpond.common.configuration import Configuration
 from millpond.configuration.configuration_file import (
     find_configuration_file,
@@ -32,9 +29,13 @@ from millpond.configuration.registry import OptionRegistry, option_registry
 from millpond.configuration.validation import check_configuration
 from millpond.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from millpond.common.config_options import ConfigOption
+
 __all__ = ("EffectiveConfiguration", "load_configuration", "log_notices")
 
-_LOG = logging.getLogger("millpond.configuration")
 _LOGGED: set[str] = set()
 _DEFAULT = Origin(OriginKind.DEFAULT)
 
@@ -51,35 +52,33 @@ class EffectiveConfiguration:
             does not exist and is like one that does.
     """
 
-    __slots__ = ("_registry", "_sources", "entries", "notices")
+    __slots__ = ("_sources", "entries", "notices")
 
     def __init__(
         self,
         sources: Iterable[FoundEntries],
-        registry: OptionRegistry | None = None,
         on_error: Callable[[ConfigurationError], None] | None = None,
     ) -> None:
         """Resolve sources.
 
         Args:
             sources: from the lowest rank to the highest.
-            registry: the options that are known.
             on_error: takes the error of each entry that is not valid; None: the first is raised.
         """
-        self._registry = option_registry() if registry is None else registry
         self._sources: Sequence[FoundEntries] = tuple(sources)
         notices: list[Notice] = []
         counting: dict[str, list[Entry]] = {}
         for source in self._sources:
             notices += source.notices
-            counting |= _resolved(source.entries, self._registry, notices, on_error or _raised)
+            if source.entries:  # a job without configuration never loads the registry
+                counting |= _resolved(source.entries, notices, on_error or _raised)
         self.entries = {entry.key: entry for group in counting.values() for entry in group}
         self.notices = tuple(notices)
 
     def with_code(self, configuration: Configuration) -> EffectiveConfiguration:
         """Return this configuration with the options that the program set on top."""
         code = entries_of_configuration(configuration, OriginKind.CODE)
-        return EffectiveConfiguration((*self._sources, code), self._registry)
+        return EffectiveConfiguration((*self._sources, code))
 
     def to_configuration(self) -> Configuration:
         """Return the entries as a configuration object, checked as a whole.
@@ -121,11 +120,11 @@ def _raised(error: ConfigurationError) -> None:
 
 def _resolved(
     entries: Sequence[Entry],
-    registry: OptionRegistry,
     notices: list[Notice],
     on_error: Callable[[ConfigurationError], None],
 ) -> dict[str, list[Entry]]:
     """Group the entries of one source by option: one entry each, several for maps."""
+    registry = option_registry()
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         registered = registry.find(entry.key)
@@ -222,26 +221,27 @@ def load_configuration(
         ConfigurationError: a file is missing or cannot be read, or an entry is not valid.
     """
     variables = os.environ if environment is None else environment
-    registry = option_registry()
     path, notices = find_configuration_file(config_directory, variables)
     in_file = FoundEntries() if path is None else read_configuration_file(path)
     return EffectiveConfiguration(
         (
             FoundEntries(in_file.entries, (*notices, *in_file.notices)),
-            entries_of_environment(variables, registry),
+            entries_of_environment(variables),
             entries_of_configuration(job or Configuration(), OriginKind.JOB),
             entries_of_command_line(definitions),
-        ),
-        registry,
+        )
     )
 
 
 def log_notices(configuration: EffectiveConfiguration) -> None:
     """Log what is worth saying about the entries, each once in the life of the process."""
+    import logging
+
+    log = logging.getLogger("millpond.configuration")
     for notice in configuration.notices:
         text = str(notice)
         if text in _LOGGED:
             continue
         _LOGGED.add(text)
         level = logging.INFO if notice.severity is Severity.INFORMATION else logging.WARNING
-        _LOG.log(level, "%s", text)
+        log.log(level, "%s", text)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from millpond.configuration.entry import Entry, FoundEntries
 from millpond.configuration.line_format import parse_lines, split_line
 from millpond.configuration.options import state_backend
-from millpond.configuration.registered_option import RegisteredOption
 from millpond.configuration.registry import OptionRegistry, option_registry
 from millpond.configuration.yaml_format import parse_yaml
+
+if TYPE_CHECKING:
+    from millpond.configuration.entry import Entry, FoundEntries
+    from millpond.configuration.registered_option import RegisteredOption
 
 __all__ = ("migrated",)
 
@@ -56,7 +59,7 @@ def migrated(text: str, path: str, *, line_format: bool) -> str:
             comment = line.partition("#")[2]
             lines += _rewritten(by_line[number], found, registry, comment)
         elif split_line(line) == ("", ""):
-            lines.append(line.strip())
+            lines.append(_printable(line))
         else:
             lines.append("# ignored: " + _printable(line))
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from millpond.common.configuration import Configuration
 from millpond.configuration.entry import Entry, FoundEntries, Origin, OriginKind
-from millpond.configuration.registry import OptionRegistry
+from millpond.configuration.registry import option_registry
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from millpond.common.configuration import Configuration
 
 __all__ = (
     "entries_of_command_line",
@@ -17,15 +21,19 @@ __all__ = (
 )
 
 
+_PREFIX = "MILLPOND_"
+
+
 def variable_name(key: str) -> str:
     """Return the environment variable of a key: MILLPOND_ and the key, dots and dashes as _."""
-    return "MILLPOND_" + key.replace(".", "_").replace("-", "_").upper()
+    return _PREFIX + key.replace(".", "_").replace("-", "_").upper()
 
 
-def entries_of_environment(
-    environment: Mapping[str, str], registry: OptionRegistry
-) -> FoundEntries:
+def entries_of_environment(environment: Mapping[str, str]) -> FoundEntries:
     """Take the options that environment variables set; an empty variable counts as unset."""
+    if not any(name.startswith(_PREFIX) for name in environment):
+        return FoundEntries()
+    registry = option_registry()
     entries = []
     for registered in registry:
         for key in registered.option.spellings:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.common.config_options import ConfigOption
+if TYPE_CHECKING:
+    from millpond.common.config_options import ConfigOption
 
 __all__ = ("OptionStatus", "RegisteredOption", "pending", "without_meaning", "works")
 

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from millpond.configuration.options import (
-    checkpointing,
-    execution,
-    memory,
-    millpond,
-    python,
-    restart_strategy,
-    rocksdb,
-    rocksdb_column_family,
-    rocksdb_metrics,
-    state_backend,
-    state_tracking,
-)
-from millpond.configuration.registered_option import RegisteredOption
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.common.configuration import Configuration
+    from millpond.configuration.registered_option import RegisteredOption
 
 __all__ = ("Concern", "OptionRegistry", "option_registry")
 
@@ -64,6 +54,13 @@ class OptionRegistry:
             return next((o for o in self._maps if key.startswith(o.option.key + ".")), None)
         return found
 
+    def assign(self, configuration: Configuration, key: str, value: str) -> None:
+        """Set a value under any name of its option, dropping what stands under its other names."""
+        found = self._by_key.get(key)
+        if found is not None:
+            configuration.remove(found.option)
+        configuration.set_string(key, value)
+
     def is_deprecated(self, key: str) -> bool:
         """Tell whether the key is an older spelling of an option."""
         found = self._by_key.get(key)
@@ -80,7 +77,21 @@ class OptionRegistry:
 
 @cache
 def option_registry() -> OptionRegistry:
-    """Return the registry of all options."""
+    """Return the registry of all options, made at the first call."""
+    from millpond.configuration.options import (
+        checkpointing,
+        execution,
+        memory,
+        millpond,
+        python,
+        restart_strategy,
+        rocksdb,
+        rocksdb_column_family,
+        rocksdb_metrics,
+        state_backend,
+        state_tracking,
+    )
+
     return OptionRegistry(
         (
             Concern("State backend and storage", state_backend.OPTIONS),

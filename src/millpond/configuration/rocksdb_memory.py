@@ -5,10 +5,13 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING
 
-from millpond.common.configuration import Configuration
 from millpond.configuration.options import memory, rocksdb
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from millpond.common.configuration import Configuration
 
 __all__ = (
     "DEFAULT_MANAGED_MEMORY_BYTES",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING
 
-from millpond.common.configuration import Configuration
 from millpond.configuration.backend_choice import check_backend
 from millpond.configuration.options import checkpointing, restart_strategy
 from millpond.configuration.options.checkpointing import CheckpointingMode
 from millpond.configuration.rocksdb_memory import check_ratios
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from millpond.common.configuration import Configuration
 
 __all__ = ("check_configuration",)
 

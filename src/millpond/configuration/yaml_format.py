@@ -117,7 +117,7 @@ class _Flattener:
     def _key(self, node: Any) -> str:
         if node.id != "scalar" or not trimmed(node.value):
             raise self._refused(node, "a key must be a text")
-        if node.value == "<<":
+        if node.tag == "tag:yaml.org,2002:merge":
             raise self._refused(node, "merge keys (<<) are no part of YAML 1.2")
         return trimmed(self._scalar(node))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
-from millpond.common.config_options import ConfigOption
 from millpond.common.configuration import Configuration
 from millpond.common.time import Duration
 from millpond.configuration.options import checkpointing as options
@@ -19,6 +18,9 @@ from millpond.datastream.checkpoint_storage import (
     FileSystemCheckpointStorage,
 )
 from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from millpond.common.config_options import ConfigOption
 
 __all__ = ("CheckpointConfig", "ExternalizedCheckpointCleanup")
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, final
 
-from millpond.common.configuration import Configuration
-from millpond.datastream.transformation import JobDescription
 from millpond.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from millpond.common.configuration import Configuration
     from millpond.common.job_client import JobClient
     from millpond.common.job_execution_result import JobExecutionResult
     from millpond.datastream.checkpoint_storage import CheckpointStorage
     from millpond.datastream.state_backend import StateBackend
+    from millpond.datastream.transformation import JobDescription
 
 __all__ = (
     "ENGINES",

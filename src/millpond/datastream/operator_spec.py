@@ -7,30 +7,33 @@ a function object of `datastream.functions` or a plain callable.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.common.watermark_strategy import WatermarkStrategy
-from millpond.datastream.connectors.sink import Sink
-from millpond.datastream.connectors.source import Source
-from millpond.datastream.functions import (
-    AggregateFunction,
-    BaseBroadcastProcessFunction,
-    CoFlatMapFunction,
-    CoMapFunction,
-    CoProcessFunction,
-    FilterFunction,
-    FlatMapFunction,
-    KeyedCoProcessFunction,
-    KeyedProcessFunction,
-    MapFunction,
-    ProcessFunction,
-    ReduceFunction,
-)
-from millpond.datastream.output_tag import OutputTag
-from millpond.datastream.state import MapStateDescriptor
-from millpond.datastream.window import Evictor, Trigger, WindowAssigner
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from millpond.common.watermark_strategy import WatermarkStrategy
+    from millpond.datastream.connectors.sink import Sink
+    from millpond.datastream.connectors.source import Source
+    from millpond.datastream.functions import (
+        AggregateFunction,
+        BaseBroadcastProcessFunction,
+        CoFlatMapFunction,
+        CoMapFunction,
+        CoProcessFunction,
+        FilterFunction,
+        FlatMapFunction,
+        KeyedCoProcessFunction,
+        KeyedProcessFunction,
+        MapFunction,
+        ProcessFunction,
+        ReduceFunction,
+        SinkFunction,
+    )
+    from millpond.datastream.output_tag import OutputTag
+    from millpond.datastream.state import MapStateDescriptor
+    from millpond.datastream.window import Evictor, Trigger, WindowAssigner
 
 __all__ = (
     "AggregationKind",
@@ -46,6 +49,7 @@ __all__ = (
     "OperatorSpec",
     "ProcessSpec",
     "ReduceSpec",
+    "SinkFunctionSpec",
     "SinkSpec",
     "SourceSpec",
     "TimestampsSpec",
@@ -180,11 +184,15 @@ class SinkSpec:
 
 
 @dataclass(frozen=True)
-class CollectSpec:
-    """Hands results to the client that runs the job.
+class SinkFunctionSpec:
+    """Calls a user's function for each record."""
 
-    `exactly_once` holds results back until the checkpoint that covers them is complete.
-    """
+    function: SinkFunction
+
+
+@dataclass(frozen=True)
+class CollectSpec:
+    """Hands results to the client that runs the job."""
 
     collect_id: str
 
@@ -204,5 +212,6 @@ OperatorSpec = (
     | CoProcessSpec
     | BroadcastProcessSpec
     | SinkSpec
+    | SinkFunctionSpec
     | CollectSpec
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.common.typeinfo import TypeInformation
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.common.typeinfo import TypeInformation
 
 __all__ = (
     "BroadcastPartitioning",

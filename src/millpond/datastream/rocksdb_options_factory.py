@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.common.configuration import Configuration
+if TYPE_CHECKING:
+    from millpond.common.configuration import Configuration
 
 __all__ = ("ConfigurableRocksDBOptionsFactory", "RocksDBOptionsFactory")
 

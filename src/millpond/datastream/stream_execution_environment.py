@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.common.configuration import Configuration
 from millpond.common.execution_config import ExecutionConfig
-from millpond.common.restart_strategy import RestartStrategyConfiguration
 from millpond.common.typeinfo import RowTypeInfo, TypeInformation, Types
 from millpond.common.types import Row
 from millpond.common.watermark_strategy import WatermarkStrategy
@@ -21,21 +19,25 @@ from millpond.datastream.checkpoint_config import CheckpointConfig
 from millpond.datastream.checkpointing_mode import CheckpointingMode
 from millpond.datastream.connectors.collection import CollectionSource
 from millpond.datastream.connectors.file_system import FileSource, StreamFormat
+from millpond.datastream.connectors.function_source import FunctionSource
 from millpond.datastream.connectors.source import Source
 from millpond.datastream.data_stream import CloseableIterator, DataStream
 from millpond.datastream.engine import Program, current_launch, load_engine
-from millpond.datastream.execution_mode import RuntimeExecutionMode
 from millpond.datastream.operator_spec import CollectSpec, OperatorSpec, SourceSpec
-from millpond.datastream.partitioning import KeyGroupPartitioning
 from millpond.datastream.state_backend import StateBackend
 from millpond.datastream.time_characteristic import TimeCharacteristic
 from millpond.datastream.transformation import Edge, JobDescription, Transformation
 from millpond.errors import ConfigurationError, InvalidProgramError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from millpond.common.job_client import JobClient
     from millpond.common.job_execution_result import JobExecutionResult
+    from millpond.common.restart_strategy import RestartStrategyConfiguration
+    from millpond.datastream.execution_mode import RuntimeExecutionMode
     from millpond.datastream.functions import SourceFunction
+    from millpond.datastream.partitioning import KeyGroupPartitioning
     from millpond.datastream.slot_sharing_group import SlotSharingGroup
 
 __all__ = ("StreamExecutionEnvironment",)
@@ -126,9 +128,7 @@ class StreamExecutionEnvironment:
         """Set the parallelism of local runs."""
         self._config.set_parallelism(parallelism)
 
-    def set_runtime_mode(
-        self, execution_mode: RuntimeExecutionMode
-    ) -> StreamExecutionEnvironment:
+    def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> StreamExecutionEnvironment:
         """Choose streaming or batch execution."""
         self._code.set(execution.RUNTIME_MODE, execution_mode)
         return self
@@ -329,7 +329,9 @@ class StreamExecutionEnvironment:
         type_info: TypeInformation | None = None,
     ) -> DataStream:
         """Read a source without event time, in PyFlink's older spelling."""
-        source = source_func if isinstance(source_func, Source) else source_func.source
+        source = (
+            source_func if isinstance(source_func, Source) else FunctionSource(source_func)
+        )
         return self.from_source(source, WatermarkStrategy.no_watermarks(), source_name, type_info)
 
     def from_collection(
@@ -354,9 +356,13 @@ class StreamExecutionEnvironment:
 
     def read_text_file(self, file_path: str, charset_name: str = "UTF-8") -> DataStream:
         """Read a text file, or the files of a directory, line by line."""
-        source = FileSource.for_record_stream_format(
-            StreamFormat.text_line_format(charset_name), file_path
-        ).process_static_file_set().build()
+        source = (
+            FileSource.for_record_stream_format(
+                StreamFormat.text_line_format(charset_name), file_path
+            )
+            .process_static_file_set()
+            .build()
+        )
         return self.from_source(
             source, WatermarkStrategy.no_watermarks(), "Text File Source", Types.STRING()
         )
@@ -382,7 +388,7 @@ class StreamExecutionEnvironment:
     ) -> CloseableIterator | list[Any]:
         """Run the program and return a stream's records; see `DataStream.execute_and_collect`."""
         collect_id = uuid.uuid4().hex
-        self.add_transformation("Collect", CollectSpec(collect_id), stream._edges).parallelism = 1  # noqa: SLF001
+        self.add_transformation("Collect", CollectSpec(collect_id), stream._edges).parallelism = 1
         program = self._take_program(job_name)
         results = load_engine(self._launch.engine).collect(program, collect_id)
         iterator = CloseableIterator(results, lambda: _close(results))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from millpond.common.typeinfo import TypeInformation
-from millpond.datastream.operator_spec import OperatorSpec
-from millpond.datastream.partitioning import KeyGroupPartitioning, Partitioning
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.datastream.operator_spec import OperatorSpec
+    from millpond.datastream.partitioning import KeyGroupPartitioning, Partitioning
 
 __all__ = ("ChainingStrategy", "Edge", "JobDescription", "Transformation")
 

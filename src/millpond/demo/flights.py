@@ -18,7 +18,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from millpond.common import Duration, Encoder, Types, WatermarkStrategy
 from millpond.common.time import Time
@@ -35,7 +35,7 @@ from millpond.datastream.state import (
     MapStateDescriptor,
     ValueStateDescriptor,
 )
-from millpond.datastream.window import TumblingEventTimeWindows
+from millpond.datastream.window import TimeWindow, TumblingEventTimeWindows
 from millpond.demo.flight_source import MINUTE_MS, Flight, FlightSource
 
 if TYPE_CHECKING:
@@ -73,6 +73,13 @@ class DepartureTime(TimestampAssigner):
         return value.departed_ms
 
 
+WaitingFlight: TypeAlias = tuple[int, int, str, int, int]
+"""Departed and scheduled (ms), route, departure and arrival delay (minutes)."""
+
+LastFlight: TypeAlias = tuple[int, int, str, int, int, int, int]
+"""Departed and scheduled (ms), route, arrival delay, links and minutes of the chain, days in a row."""
+
+
 class AircraftLog(KeyedProcessFunction):
     """Follows one aircraft through the year.
 
@@ -82,8 +89,7 @@ class AircraftLog(KeyedProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Register the three states."""
-        # departed, scheduled, route, departure delay, arrival delay
-        flight_type = Types.TUPLE(
+        waiting_type = Types.TUPLE(
             [
                 Types.LONG(),
                 Types.LONG(),
@@ -92,7 +98,6 @@ class AircraftLog(KeyedProcessFunction):
                 Types.INT(),
             ]
         )
-        # departed, scheduled, route, arrival delay, links and minutes of the chain, days in a row
         last_type = Types.TUPLE(
             [
                 Types.LONG(),
@@ -104,7 +109,7 @@ class AircraftLog(KeyedProcessFunction):
                 Types.INT(),
             ]
         )
-        self.waiting = runtime_context.get_list_state(ListStateDescriptor("waiting", flight_type))
+        self.waiting = runtime_context.get_list_state(ListStateDescriptor("waiting", waiting_type))
         self.last = runtime_context.get_state(ValueStateDescriptor("last-flight", last_type))
         self.minutes_lost = runtime_context.get_map_state(
             MapStateDescriptor("minutes-lost", Types.STRING(), Types.LONG())
@@ -122,9 +127,7 @@ class AircraftLog(KeyedProcessFunction):
                 value.arrival_delay or 0,
             )
         )
-        timers = ctx.timer_service()
-        timers.register_event_time_timer(value.departed_ms)
-        timers.register_event_time_timer(_next_month(value.departed_ms))
+        ctx.timer_service().register_event_time_timer(value.departed_ms)
 
     def on_timer(
         self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext
@@ -136,14 +139,17 @@ class AircraftLog(KeyedProcessFunction):
         aircraft = ctx.get_current_key()
         if _month(timestamp) != _month(timestamp - 1):
             yield from self._close_month(aircraft, timestamp)
+        last = self.last.value()
         waiting = list(self.waiting.get())
         due = sorted(flight for flight in waiting if flight[0] <= timestamp)
-        if due:
-            self.waiting.update([flight for flight in waiting if flight[0] > timestamp])
         for flight in due:
-            yield from self._log(aircraft, flight, ctx)
-        last = self.last.value()
-        if last is not None and last[0] + SILENCE_MS == timestamp <= END_OF_DATA_MS:
+            knock_on, last = self._log(aircraft, flight, last, ctx)
+            if knock_on is not None:
+                yield knock_on
+        if due:
+            self.last.update(last)
+            self.waiting.update([flight for flight in waiting if flight[0] > timestamp])
+        elif last is not None and last[0] + SILENCE_MS == timestamp <= END_OF_DATA_MS:
             departed_ms, _, route, _, _, _, days = last
             if days >= DAILY_DAYS:
                 yield {
@@ -156,16 +162,19 @@ class AircraftLog(KeyedProcessFunction):
                 }
 
     def _log(
-        self, aircraft: str, flight: tuple[int, int, str, int, int], ctx: Any
-    ) -> Iterator[dict[str, Any]]:
+        self, aircraft: str, flight: WaitingFlight, last: LastFlight | None, ctx: Any
+    ) -> tuple[dict[str, Any] | None, LastFlight]:
         departed_ms, scheduled_ms, route, departure_delay, arrival_delay = flight
-        lost = max(arrival_delay, 0)
-        self.minutes_lost.put(route, (self.minutes_lost.get(route) or 0) + lost)
+        timers = ctx.timer_service()
+        if arrival_delay > 0:
+            self.minutes_lost.put(route, (self.minutes_lost.get(route) or 0) + arrival_delay)
+            timers.register_event_time_timer(_next_month(departed_ms))
+        knock_on = None
         links = minutes = 0
         days = 1
-        last = self.last.value()
         if last is not None:
             last_departed, last_scheduled, last_route, last_delay, links, minutes, days = last
+            days = _days_in_a_row(days, _day(last_departed), _day(departed_ms))
             if (
                 last_delay >= LATE_MINUTES
                 and departure_delay >= LATE_MINUTES
@@ -175,7 +184,7 @@ class AircraftLog(KeyedProcessFunction):
                 passed_on = min(last_delay, departure_delay)
                 links += 1
                 minutes += passed_on
-                yield {
+                knock_on = {
                     "kind": "knock_on",
                     "aircraft": aircraft,
                     "departed": _time(departed_ms),
@@ -187,11 +196,10 @@ class AircraftLog(KeyedProcessFunction):
                 }
             else:
                 links = minutes = 0
-            days = _days_in_a_row(days, _day(last_departed), _day(departed_ms))
-        self.last.update((departed_ms, scheduled_ms, route, arrival_delay, links, minutes, days))
         if days >= DAILY_DAYS:
             # Older timers of this kind are left to fire in vain: the same moment may be a flight's.
-            ctx.timer_service().register_event_time_timer(departed_ms + SILENCE_MS)
+            timers.register_event_time_timer(departed_ms + SILENCE_MS)
+        return knock_on, (departed_ms, scheduled_ms, route, arrival_delay, links, minutes, days)
 
     def _close_month(self, aircraft: str, timestamp: int) -> Iterator[dict[str, Any]]:
         routes = dict(self.minutes_lost.items())
@@ -238,7 +246,9 @@ class HourlyDelays(AggregateFunction):
         return acc_a[0] + acc_b[0], acc_a[1] + acc_b[1], acc_a[2] + acc_b[2], worst
 
 
-class HourlyReport(ProcessWindowFunction):
+class HourlyReport(
+    ProcessWindowFunction[tuple[int, int, int, int], dict[str, Any], str, TimeWindow]
+):
     """Writes the report of an airport's hour."""
 
     def process(

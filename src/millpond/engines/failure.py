@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from millpond.common.job_status import JobStatus
 from millpond.errors import JobExecutionError, MillpondError, UserCodeError
-from millpond.runtime.job_outcome import JobOutcome
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from millpond.runtime.job_outcome import JobOutcome
 
 __all__ = ("raise_failure",)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from random import Random
-from typing import final
+from pathlib import Path
+from typing import TYPE_CHECKING, final
 
 from millpond.checkpoint.completed_store import CompletedCheckpointStore
 from millpond.checkpoint.loading import load_checkpoint
@@ -15,27 +15,49 @@ from millpond.checkpoint.storage import (
     FileSystemCheckpointStorage,
     JobManagerCheckpointStorage,
 )
-from millpond.clock import Clock
 from millpond.common import execution_options
-from millpond.common.configuration import Configuration
 from millpond.configuration.backend_choice import BackendChoice, choose_backend
 from millpond.configuration.backend_description import StorageKind
+from millpond.configuration.directory import split_local_directories
 from millpond.configuration.options import execution
 from millpond.configuration.options.execution import RecoveryClaimMode
-from millpond.datastream.engine import Program
 from millpond.errors import ConfigurationError
 from millpond.runtime.checkpoint_settings import CheckpointSettings
 from millpond.runtime.graph_compiler import CompilerOptions, compile_job
 from millpond.runtime.job_manager import JobListener, JobManager, JobParameters
 from millpond.runtime.restart_strategy import restart_strategy
-from millpond.runtime.worker_connection import LaunchWorker
 
-__all__ = ("JobSetup", "new_job_id")
+if TYPE_CHECKING:
+    from random import Random
+
+    from millpond.clock import Clock
+    from millpond.common.configuration import Configuration
+    from millpond.datastream.engine import Program
+    from millpond.runtime.worker_connection import LaunchWorker
+
+__all__ = ("JobSetup", "new_job_id", "temporary_root")
 
 
 def new_job_id() -> str:
     """Return a fresh job id: 32 hexadecimal digits."""
     return uuid.uuid4().hex
+
+
+def temporary_root(configuration: Configuration) -> Path | None:
+    """Return the first of the configured temporary directories; None: the system's."""
+    directories = configuration.get(execution.TEMPORARY_DIRECTORIES)
+    if not directories:
+        return None
+    root = Path(split_local_directories(directories, execution.TEMPORARY_DIRECTORIES.key)[0])
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The temporary directory cannot be made: {error.strerror}.",
+            path=root,
+            option=execution.TEMPORARY_DIRECTORIES.key,
+        ) from error
+    return root
 
 
 @final

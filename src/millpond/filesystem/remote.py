@@ -23,6 +23,7 @@ __all__ = ("FsspecFileSystem", "open_fsspec")
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "oss", "r2", "s3", "s3a", "tos"}
 )
+_REPLACING_RENAME = frozenset({"hdfs", "viewfs"})
 _MODIFIED_KEYS = (
     "LastModified",
     "last_modified",
@@ -227,12 +228,16 @@ class _FsspecOutputFile:
 
 
 def _move(driver: Any, source: str, target: str) -> None:
-    try:
-        driver.mv(source, target)
-    except FileExistsError:
-        # HDFS does not replace; between the two steps only the temporary name exists.
+    if driver.protocol in _REPLACING_RENAME:
+        driver.mv(source, target, overwrite=True)
+        return
+    if driver.exists(target):
+        # Between the two steps only the temporary name exists.
         driver.rm_file(target)
-        driver.mv(source, target)
+    driver.mv(source, target)
+    if driver.exists(source):
+        # WebHDFS answers "false" to a rename that it refuses, and its driver says nothing.
+        raise OSError(errno.EIO, "The file system refused to rename the file", target)
 
 
 def _entry(path: str, info: dict[str, Any]) -> FileEntry:

@@ -154,7 +154,7 @@ class CanonicalWriter:
         self._state_id = -1
 
     def _write_flagged(self, follower: int) -> None:
-        assert self._held is not None  # noqa: S101 - the callers checked
+        assert self._held is not None
         key, value = self._held
         if not key or key[0] >= _META_FOLLOWS:
             raise FormatError("A key does not start with its key group.", key=key[:16].hex())

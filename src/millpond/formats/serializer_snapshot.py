@@ -128,7 +128,11 @@ def write_serializer_snapshot(out: BufferWriter, snapshot: SerializerSnapshot) -
 
 def _read_composite(buffer: Buffer, class_name: str, depth: int) -> SerializerSnapshot:
     start = buffer.offset
-    if buffer.remaining < 8 or buffer.int32() != _COMPOSITE_MAGIC:
+    if buffer.remaining < 8:
+        # More of the stream may follow; at its real end the class is as unknown.
+        buffer.exhausted = True
+        raise _unknown(buffer, class_name)
+    if buffer.int32() != _COMPOSITE_MAGIC:
         buffer.offset = start
         raise _unknown(buffer, class_name)
     outer_version = buffer.int32("a composite serializer snapshot")

@@ -23,6 +23,7 @@ __all__ = (
     "decompress_block",
     "frame_stream_start",
     "frames",
+    "load_cramjam",
     "masked_crc32c",
     "read_frame",
     "skip_stream_identifier",
@@ -57,7 +58,7 @@ def frames(data: bytes) -> Iterator[bytes]:
     Raises:
         MissingDependencyError: cramjam is not installed.
     """
-    compress = _cramjam().snappy.compress_raw
+    compress = load_cramjam().snappy.compress_raw
     for start in range(0, len(data), _MAX_PLAIN_BYTES):
         plain = data[start : start + _MAX_PLAIN_BYTES]
         packed = bytes(compress(plain))
@@ -122,16 +123,22 @@ def decompress_block(data: bytes, max_bytes: int, offset: int) -> bytes:
         size |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             break
-    if size > max_bytes:
+    # Snappy's densest element turns 3 bytes into 64; more cannot be true and is not allocated.
+    if size > max_bytes or size > 24 * len(data):
         raise FormatError("A Snappy block is too large.", offset=offset, bytes=size)
-    cramjam = _cramjam()
+    cramjam = load_cramjam()
     try:
         return bytes(cramjam.snappy.decompress_raw(data))
     except cramjam.DecompressionError as error:
         raise FormatError("A Snappy block is damaged.", offset=offset, cause=str(error)) from None
 
 
-def _cramjam() -> Any:
+def load_cramjam() -> Any:
+    """Return the module cramjam.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     try:
         import cramjam
     except ImportError:

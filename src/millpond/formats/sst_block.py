@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import TYPE_CHECKING
 
 from millpond.errors import FormatError
-from millpond.formats.snappy_frames import decompress_block, masked_crc32c
+from millpond.formats.snappy_frames import decompress_block, load_cramjam, masked_crc32c
 from millpond.formats.xxh3 import xxh3_64
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ _XXH3 = 4
 _PLAIN = 0
 _SNAPPY = 1
 _ZLIB = 2
+_LZ4 = (4, 5)
+_ZSTANDARD = 7
 _MAX_PLAIN_BYTES = 1 << 30
+# Blocks are some KiB; a block of zeros shrinks less than this.
+_LARGEST_RATIO = 1 << 16
 _LAST_BYTE_FACTOR = 0x6B9083D9
 _BLOCK_TRAILER_BYTES = 5
 
@@ -64,8 +69,8 @@ def unpack_block(data: bytes, checksum_type: int, file: str, offset: int) -> byt
         return body
     if kind == _SNAPPY:
         return decompress_block(body, _MAX_PLAIN_BYTES, offset)
-    if kind == _ZLIB:
-        return _inflate(body, file, offset)
+    if kind in (_ZLIB, *_LZ4, _ZSTANDARD):
+        return _decompress(kind, body, file, offset)
     raise FormatError(
         "Blocks of this compression cannot be read.",
         hint="Take a savepoint in canonical format instead.",
@@ -138,14 +143,23 @@ def _entries_end(block: bytes) -> int:
     return len(block) - 4 - restarts * 4
 
 
-def _inflate(body: bytes, file: str, offset: int) -> bytes:
+def _decompress(kind: int, body: bytes, file: str, offset: int) -> bytes:
     size, at = read_varint(body, 0)
-    if size > _MAX_PLAIN_BYTES:
+    packed = body[at:]
+    if size > min(_MAX_PLAIN_BYTES, _LARGEST_RATIO * len(packed)):
         raise FormatError("A compressed block is too large.", file=file, offset=offset)
-    try:
-        plain = zlib.decompressobj(-15).decompress(body[at:], size)
-    except zlib.error:
-        plain = b""
+    plain = b""
+    if kind == _ZLIB:
+        with contextlib.suppress(zlib.error):
+            plain = zlib.decompressobj(-15).decompress(packed, max(size, 1))
+    else:
+        cramjam = load_cramjam()
+        with contextlib.suppress(cramjam.DecompressionError):
+            if kind in _LZ4:
+                plain = bytes(cramjam.lz4.decompress_block(packed, output_len=size))
+            else:
+                target = bytearray(size)
+                plain = bytes(target[: cramjam.zstd.decompress_into(packed, target)])
     if len(plain) != size:
         raise FormatError("A compressed block is damaged.", file=file, offset=offset)
     return plain

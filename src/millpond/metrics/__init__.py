@@ -1,0 +1,1 @@
+"""Metrics: what a job counts and measures."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import Self, TypeVar, final
+from typing import TYPE_CHECKING, Self, TypeVar, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ("Counter", "Distribution", "Gauge", "Meter", "MetricGroup", "MetricRegistry")
 

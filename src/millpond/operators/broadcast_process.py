@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import repeat
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.functions import BroadcastProcessFunction, KeyedBroadcastProcessFunction
-from millpond.datastream.operator_spec import BroadcastProcessSpec
-from millpond.datastream.state import MapStateDescriptor, State, StateDescriptor
 from millpond.datastream.time_domain import TimeDomain
-from millpond.datastream.timerservice import TimerService
 from millpond.errors import StateError
 from millpond.operators.batch import MIN_WATERMARK, Batch
 from millpond.operators.operator import OperatorContext, TwoInputOperator, user_code_error
@@ -21,6 +17,13 @@ from millpond.state.contract.definition import StateDefinition
 from millpond.state.contract.keyed_backend import NO_KEY
 from millpond.state.contract.namespace import VOID_NAMESPACE
 from millpond.state.operator_state.broadcast_state import ReadOnlyView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.datastream.operator_spec import BroadcastProcessSpec
+    from millpond.datastream.state import MapStateDescriptor, State, StateDescriptor
+    from millpond.datastream.timerservice import TimerService
 
 __all__ = ("BroadcastProcessOperator",)
 
@@ -136,8 +139,11 @@ class BroadcastProcessOperator(UserFunctionOperator, TwoInputOperator):
     def process_second(self, batch: Batch) -> None:
         if self.context.keyed_backend is not None:
             self.context.keyed_backend.current_key = NO_KEY
-        self._process(Batch(batch.values, batch.timestamps), "process_broadcast_element",
-                      self._broadcast_context)
+        self._process(
+            Batch(batch.values, batch.timestamps),
+            "process_broadcast_element",
+            self._broadcast_context,
+        )
 
     def _process(self, batch: Batch, method: str, context: Any) -> None:
         backend, view = self.context.keyed_backend, self._view
@@ -146,7 +152,11 @@ class BroadcastProcessOperator(UserFunctionOperator, TwoInputOperator):
         timestamps: list[int] | None = None if batch.timestamps is None else []
         try:
             for key, value, timestamp in zip(
-                batch.keys or repeat(NO_KEY), batch.values, batch.timestamps or repeat(None)
+                
+                batch.keys or repeat(NO_KEY),
+                batch.values,
+                batch.timestamps or repeat(None),
+                strict=False,  # endless where there are none
             ):
                 if backend is not None:
                     backend.current_key = key

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.common.typeinfo import TypeInformation
 from millpond.datastream.functions import KeyedProcessFunction
 from millpond.datastream.operator_spec import (
     BroadcastProcessSpec,
@@ -21,6 +19,7 @@ from millpond.datastream.operator_spec import (
     OperatorSpec,
     ProcessSpec,
     ReduceSpec,
+    SinkFunctionSpec,
     SinkSpec,
     SourceSpec,
     TimestampsSpec,
@@ -33,13 +32,19 @@ from millpond.operators.field_aggregation import reduce_of_field
 from millpond.operators.filter import FilterOperator
 from millpond.operators.flat_map import FlatMapOperator
 from millpond.operators.map import MapOperator
-from millpond.operators.operator import Operator
 from millpond.operators.process import KeyedProcessOperator, ProcessOperator
 from millpond.operators.reduce import ReduceOperator
 from millpond.operators.sink import SinkOperator
+from millpond.operators.sink_function import SinkFunctionOperator
 from millpond.operators.source import SourceOperator
 from millpond.operators.timestamps import TimestampsOperator
 from millpond.operators.window import window_operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.operators.operator import Operator
 
 __all__ = ("build_operator",)
 
@@ -55,6 +60,7 @@ _SIMPLE: dict[type, Callable[[Any], Operator]] = {
     CoProcessSpec: CoProcessOperator,
     BroadcastProcessSpec: BroadcastProcessOperator,
     SinkSpec: SinkOperator,
+    SinkFunctionSpec: SinkFunctionOperator,
 }
 
 

@@ -1,9 +1,9 @@
-"""The life of a user's `CheckpointedFunction` in its operator (Flink's StreamOperatorStateHandler)."""
+"""The life of a `CheckpointedFunction` in its operator (Flink's StreamOperatorStateHandler)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from millpond.datastream.functions import (
     CheckpointedFunction,
@@ -11,10 +11,12 @@ from millpond.datastream.functions import (
     FunctionSnapshotContext,
     KeyedStateStore,
 )
-from millpond.datastream.state import OperatorStateStore
 from millpond.errors import StateError
 from millpond.operators.operator import OperatorContext, user_code_error
-from millpond.operators.runtime_context import SubtaskRuntimeContext
+
+if TYPE_CHECKING:
+    from millpond.datastream.state import OperatorStateStore
+    from millpond.operators.runtime_context import SubtaskRuntimeContext
 
 __all__ = ("initialize_function", "snapshot_function")
 
@@ -36,9 +38,7 @@ class _InitializationContext(FunctionInitializationContext):
 
     def get_keyed_state_store(self) -> KeyedStateStore:
         if self.context.keyed_backend is None:
-            raise StateError(
-                "Keyed state is only there behind key_by.", operator=self.context.name
-            )
+            raise StateError("Keyed state is only there behind key_by.", operator=self.context.name)
         return self.keyed_state_store
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import repeat
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.functions import KeyedCoProcessFunction
 from millpond.datastream.operator_spec import CoFlatMapSpec, CoMapSpec, CoProcessSpec
 from millpond.datastream.time_domain import TimeDomain
-from millpond.operators.batch import Batch
 from millpond.operators.operator import TwoInputOperator, user_code_error
 from millpond.operators.process_context import KeyedContext, UnkeyedContext, UnkeyedTimerService
 from millpond.operators.results import Results, emit_results
 from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
 from millpond.operators.user_function import UserFunctionOperator, method_name
+
+if TYPE_CHECKING:
+    from millpond.operators.batch import Batch
 
 __all__ = ("CoProcessOperator",)
 
@@ -80,7 +82,11 @@ class CoProcessOperator(UserFunctionOperator, TwoInputOperator):
         timestamps: list[int] | None = None if batch.timestamps is None else []
         try:
             for key, value, timestamp in zip(
-                batch.keys or repeat(None), batch.values, batch.timestamps or repeat(None)
+                
+                batch.keys or repeat(None),
+                batch.values,
+                batch.timestamps or repeat(None),
+                strict=False,  # endless where there are none
             ):
                 if backend is not None:
                     backend.current_key = key

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.operators.batch import Batch
 from millpond.operators.operator import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from millpond.operators.batch import Batch
 
 __all__ = ("CollectOperator",)
 

@@ -84,7 +84,7 @@ class EventTimeAssignment:
             return
         output.emit(batch)
         if batch.timestamps and self._delay_ms is not None:
-            self._largest = max(self._largest, max(batch.timestamps))
+            self._largest = max(self._largest, *batch.timestamps)
             self._advance(self._largest - self._delay_ms - 1, output)
 
     def nothing_came(self, output: Output) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond.common.types import Row
 from millpond.datastream.operator_spec import AggregationKind, FieldAggregationSpec, ReduceSpec
 from millpond.errors import InvalidProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("reduce_of_field",)
 
@@ -39,9 +41,7 @@ def _field(record: Any, position: int | str) -> Any:
     return record
 
 
-def _on_field(
-    position: int | str, combine: Callable[[Any, Any], Any]
-) -> Callable[[Any, Any], Any]:
+def _on_field(position: int | str, combine: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def reduce(before: Any, record: Any) -> Any:
         combined = combine(_field(before, position), _field(record, position))
         if isinstance(before, tuple) and isinstance(position, int):

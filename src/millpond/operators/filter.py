@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.functions import FilterFunction
-from millpond.datastream.operator_spec import FilterSpec
 from millpond.operators.batch import Batch
 from millpond.operators.operator import OperatorContext, user_code_error
 from millpond.operators.user_function import UserFunctionOperator, bound_method, method_name
+
+if TYPE_CHECKING:
+    from millpond.datastream.operator_spec import FilterSpec
 
 __all__ = ("FilterOperator",)
 

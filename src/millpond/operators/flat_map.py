@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import repeat
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.functions import FlatMapFunction
-from millpond.datastream.operator_spec import FlatMapSpec
 from millpond.operators.batch import Batch
 from millpond.operators.operator import OperatorContext, user_code_error
 from millpond.operators.user_function import UserFunctionOperator, bound_method, method_name
+
+if TYPE_CHECKING:
+    from millpond.datastream.operator_spec import FlatMapSpec
 
 __all__ = ("FlatMapOperator",)
 
@@ -33,7 +35,11 @@ class FlatMapOperator(UserFunctionOperator):
         extend = values.extend
         try:
             for key, value, timestamp in zip(
-                batch.keys or repeat(None), batch.values, batch.timestamps or repeat(0)
+                
+                batch.keys or repeat(None),
+                batch.values,
+                batch.timestamps or repeat(0),
+                strict=False,  # endless where there are none
             ):
                 if backend is not None:
                     backend.current_key = key

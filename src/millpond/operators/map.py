@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from millpond.datastream.functions import MapFunction
-from millpond.datastream.operator_spec import MapSpec
 from millpond.operators.batch import Batch
 from millpond.operators.operator import OperatorContext, user_code_error
 from millpond.operators.user_function import UserFunctionOperator, bound_method, method_name
+
+if TYPE_CHECKING:
+    from millpond.datastream.operator_spec import MapSpec
 
 __all__ = ("MapOperator",)
 

@@ -55,7 +55,7 @@ class MergingWindowSet:
     state window of the first, and only the others' contents move (Flink's MergingWindowSet).
     """
 
-    __slots__ = ("_assigner", "_initial", "_state", "_windows")
+    __slots__ = ("_added", "_assigner", "_removed", "_state", "_windows")
 
     def __init__(
         self, assigner: MergingWindowAssigner[Any, Any], state: MapState[Any, Any]
@@ -63,7 +63,8 @@ class MergingWindowSet:
         self._assigner = assigner
         self._state = state
         self._windows: dict[Any, Any] = dict(state.items())
-        self._initial = dict(self._windows)
+        self._added: dict[Any, Any] = {}
+        self._removed: list[Any] = []
 
     def state_window(self, window: Any) -> Any:
         """Return the window under which the contents are kept; None if not in flight."""
@@ -83,31 +84,36 @@ class MergingWindowSet:
             if len(merged) < len(to_be_merged):
                 merged_new_window = True
                 result_window = merge_result
-            state_windows = [windows.pop(other) for other in merged]
-            windows[merge_result] = state_windows[0]
             # A new window inside one that is in flight changes nothing but that it is in it.
             if merged != [merge_result]:
+                state_windows = [self._remove(other) for other in merged]
+                self._put(merge_result, state_windows[0])
                 merge_function(merge_result, merged, state_windows[0], state_windows[1:])
         if not merged_new_window:
-            windows[result_window] = result_window
+            self._put(window, window)
         return result_window
 
     def retire_window(self, window: Any) -> None:
         """Forget a window; its contents must be gone."""
-        self._windows.pop(window, None)
+        if window in self._windows:
+            self._remove(window)
 
     def persist(self) -> None:
         """Write what has changed to the state."""
-        windows, initial, state = self._windows, self._initial, self._state
-        if windows == initial:
-            return
-        for window in initial:
-            if window not in windows:
-                state.remove(window)
-        for window, state_window in windows.items():
-            if initial.get(window) != state_window:
-                state.put(window, state_window)
-        self._initial = dict(windows)
+        for window in self._removed:
+            self._state.remove(window)
+        self._removed.clear()
+        for window, state_window in self._added.items():
+            self._state.put(window, state_window)
+        self._added.clear()
+
+    def _put(self, window: Any, state_window: Any) -> None:
+        self._windows[window] = self._added[window] = state_window
+
+    def _remove(self, window: Any) -> Any:
+        if self._added.pop(window, None) is None:
+            self._removed.append(window)
+        return self._windows.pop(window)
 
 
 @final

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from millpond.errors import MillpondError, UserCodeError
-from millpond.operators.batch import Batch
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from millpond.clock import Clock
     from millpond.metrics.registry import MetricGroup
+    from millpond.operators.batch import Batch
     from millpond.state.operator_state.backend import OperatorStateBackend
 
 __all__ = ("Operator", "OperatorContext", "Output", "TwoInputOperator", "user_code_error")

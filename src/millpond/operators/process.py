@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from itertools import repeat
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.datastream.functions import KeyedProcessFunction, ProcessFunction
 from millpond.datastream.time_domain import TimeDomain
-from millpond.operators.batch import Batch
 from millpond.operators.operator import user_code_error
 from millpond.operators.process_context import KeyedContext, UnkeyedContext, UnkeyedTimerService
 from millpond.operators.results import Results, emit_results
 from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
 from millpond.operators.user_function import UserFunctionOperator, method_name
 from millpond.state.contract.keyed_backend import NO_KEY
+
+if TYPE_CHECKING:
+    from millpond.datastream.functions import KeyedProcessFunction, ProcessFunction
+    from millpond.operators.batch import Batch
 
 __all__ = ("KeyedProcessOperator", "ProcessOperator")
 
@@ -34,7 +36,9 @@ class ProcessOperator(UserFunctionOperator):
         values: list[Any] = []
         timestamps: list[int] | None = None if batch.timestamps is None else []
         try:
-            for value, timestamp in zip(batch.values, batch.timestamps or repeat(None)):
+            for value, timestamp in zip(
+                batch.values, batch.timestamps or repeat(None), strict=False
+            ):
                 context.record_timestamp = timestamp
                 before = len(values)
                 results = process(value, context)
@@ -62,7 +66,7 @@ class KeyedProcessOperator(UserFunctionOperator):
         assert backend is not None
         self._backend = backend
         self._timers = InternalTimerService(backend, self.context.clock)
-        self._process_context = KeyedContext(backend, KeyedTimerService(self._timers))
+        self._process_context: Any = KeyedContext(backend, KeyedTimerService(self._timers))
         self._results = Results(self.context)
         super().open()
 

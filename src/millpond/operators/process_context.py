@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
-from millpond.clock import Clock
 from millpond.datastream.functions import (
     CoProcessFunction,
     KeyedCoProcessFunction,
@@ -15,7 +14,10 @@ from millpond.datastream.time_domain import TimeDomain
 from millpond.datastream.timerservice import TimerService
 from millpond.errors import UnsupportedOperationError
 from millpond.operators.batch import MIN_WATERMARK
-from millpond.state.contract.keyed_backend import KeyedStateBackend
+
+if TYPE_CHECKING:
+    from millpond.clock import Clock
+    from millpond.state.contract.keyed_backend import KeyedStateBackend
 
 __all__ = ("KeyedContext", "UnkeyedContext", "UnkeyedTimerService")
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.common.typeinfo import TypeInformation
 from millpond.datastream.functions import ReduceFunction
-from millpond.datastream.operator_spec import ReduceSpec
 from millpond.datastream.state import ValueState, ValueStateDescriptor
 from millpond.operators.batch import Batch
 from millpond.operators.operator import user_code_error
 from millpond.operators.user_function import UserFunctionOperator, bound_method, method_name
+
+if TYPE_CHECKING:
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.datastream.operator_spec import ReduceSpec
 
 __all__ = ("REDUCE_STATE", "ReduceOperator")
 
@@ -37,7 +39,7 @@ class ReduceOperator(UserFunctionOperator):
         assert backend is not None
         assert batch.keys is not None
         reduce, read, write = self._reduce, self._state.value, self._state.update
-        results = []
+        results: list[Any] = []
         append = results.append
         try:
             for key, value in zip(batch.keys, batch.values, strict=True):

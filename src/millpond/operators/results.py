@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import repeat
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.output_tag import OutputTag
 from millpond.operators.batch import Batch
-from millpond.operators.operator import OperatorContext, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from millpond.operators.operator import OperatorContext, Output
 
 __all__ = ("Results", "emit_results")
 
 
-def emit_results(
-    values: list[Any], timestamps: list[int] | None, output: Output
-) -> None:
+def emit_results(values: list[Any], timestamps: list[int] | None, output: Output) -> None:
     """Emit results; those of the form ``(output_tag, value)`` go to their side outputs."""
     tagged = [
         index

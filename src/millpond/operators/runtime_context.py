@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.functions import RuntimeContext
 from millpond.datastream.state import (
@@ -20,8 +20,10 @@ from millpond.datastream.state import (
     ValueStateDescriptor,
 )
 from millpond.errors import StateError, StateTypeError
-from millpond.operators.operator import OperatorContext
 from millpond.state.contract.definition import StateDefinition
+
+if TYPE_CHECKING:
+    from millpond.operators.operator import OperatorContext
 
 __all__ = ("SubtaskRuntimeContext",)
 
@@ -67,25 +69,30 @@ class SubtaskRuntimeContext(RuntimeContext):
 
     def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
         """Return the value state of the current key."""
-        return self._state(state_descriptor, ValueStateDescriptor)
+        state: ValueState[Any] = self._state(state_descriptor, ValueStateDescriptor)
+        return state
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
         """Return the list state of the current key."""
-        return self._state(state_descriptor, ListStateDescriptor)
+        state: ListState[Any] = self._state(state_descriptor, ListStateDescriptor)
+        return state
 
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
         """Return the map state of the current key."""
-        return self._state(state_descriptor, MapStateDescriptor)
+        state: MapState[Any, Any] = self._state(state_descriptor, MapStateDescriptor)
+        return state
 
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
         """Return the reducing state of the current key."""
-        return self._state(state_descriptor, ReducingStateDescriptor)
+        state: ReducingState[Any] = self._state(state_descriptor, ReducingStateDescriptor)
+        return state
 
     def get_aggregating_state(
         self, state_descriptor: AggregatingStateDescriptor
     ) -> AggregatingState[Any, Any]:
         """Return the aggregating state of the current key."""
-        return self._state(state_descriptor, AggregatingStateDescriptor)
+        state: AggregatingState[Any, Any] = self._state(state_descriptor, AggregatingStateDescriptor)
+        return state
 
     def _state(self, descriptor: StateDescriptor, kind: type) -> Any:
         if not isinstance(descriptor, kind):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
 from millpond.common.typeinfo import Types
 from millpond.datastream.connectors.sink import Committable, SinkWriterContext
-from millpond.datastream.operator_spec import SinkSpec
 from millpond.datastream.state import ListStateDescriptor
-from millpond.operators.batch import Batch
 from millpond.operators.operator import Operator, user_code_error
+
+if TYPE_CHECKING:
+    from millpond.datastream.operator_spec import SinkSpec
+    from millpond.operators.batch import Batch
 
 __all__ = ("SinkOperator",)
 
@@ -22,8 +24,9 @@ _COMMITTABLES = ListStateDescriptor("sink-committables", _BYTES)
 
 @final
 class SinkOperator(Operator):
-    """Writes to a sink, exactly once where the sink has two phases (Flink's SinkWriterOperator and
-    CommitterOperator in one).
+    """Writes to a sink; exactly once where the sink has two phases.
+
+    Flink's SinkWriterOperator and CommitterOperator in one.
     """
 
     def __init__(self, spec: SinkSpec) -> None:

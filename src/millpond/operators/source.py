@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
 from millpond.common.typeinfo import Types
 from millpond.datastream.connectors.source import Split, SplitReader
-from millpond.datastream.operator_spec import SourceSpec
 from millpond.datastream.state import ListStateDescriptor
 from millpond.errors import RestoreError
 from millpond.operators.batch import MAX_WATERMARK, Batch
 from millpond.operators.event_time import EventTimeAssignment
 from millpond.operators.operator import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millpond.datastream.operator_spec import SourceSpec
 
 __all__ = ("SourceOperator",)
 
@@ -132,9 +135,7 @@ class SourceOperator(Operator):
     def _read(self, progress: _SplitProgress) -> bool:
         reader = progress.reader
         if reader is None:
-            reader = self._source.open_split(
-                progress.split, progress.position, self.context.clock
-            )
+            reader = self._source.open_split(progress.split, progress.position, self.context.clock)
             progress.reader = reader
         batch_size = self.context.batch_size
         records = reader.read(batch_size - progress.records % batch_size)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from millpond.datastream.operator_spec import TimestampsSpec
 from millpond.operators.batch import MAX_WATERMARK, Batch
 from millpond.operators.event_time import EventTimeAssignment
 from millpond.operators.operator import Operator
+
+if TYPE_CHECKING:
+    from millpond.datastream.operator_spec import TimestampsSpec
 
 __all__ = ("TimestampsOperator",)
 

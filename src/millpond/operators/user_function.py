@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.functions import CheckpointedFunction, CheckpointListener, Function
 from millpond.operators.checkpointed_function import initialize_function, snapshot_function
 from millpond.operators.operator import Operator, OperatorContext, user_code_error
 from millpond.operators.runtime_context import SubtaskRuntimeContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("UserFunctionOperator", "bound_method", "method_name")
 

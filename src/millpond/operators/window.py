@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from millpond.datastream._windows.validation import validate_window
 from millpond.datastream.window import (
+    DynamicEventTimeSessionWindows,
+    EventTimeSessionWindows,
     EventTimeTrigger,
     MergingWindowAssigner,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
 )
-from millpond.operators.window_combining import CombiningWindowOperator
+from millpond.operators.window_event_time import EventTimeWindowOperator
 from millpond.operators.window_merging import MergingWindowOperator
 from millpond.operators.window_operator import WindowOperator
+from millpond.operators.window_session import SessionWindowOperator
 
 if TYPE_CHECKING:
     from millpond.datastream.operator_spec import WindowSpec
@@ -29,13 +32,13 @@ def window_operator(spec: WindowSpec) -> WindowOperator:
         InvalidProgramError: assigner, trigger, evictor and functions do not fit together.
     """
     validate_window(spec)
-    if isinstance(spec.assigner, MergingWindowAssigner):
+    assigner = spec.assigner
+    is_plain = isinstance(spec.trigger, (EventTimeTrigger, NoneType)) and spec.evictor is None
+    if isinstance(assigner, (TumblingEventTimeWindows, SlidingEventTimeWindows)) and is_plain:
+        return EventTimeWindowOperator(spec)
+    sessions = (EventTimeSessionWindows, DynamicEventTimeSessionWindows)
+    if isinstance(assigner, sessions) and is_plain and spec.allowed_lateness_ms == 0:
+        return SessionWindowOperator(spec)
+    if isinstance(assigner, MergingWindowAssigner):
         return MergingWindowOperator(spec)
-    if (
-        isinstance(spec.assigner, (TumblingEventTimeWindows, SlidingEventTimeWindows))
-        and isinstance(spec.trigger, (EventTimeTrigger, NoneType))
-        and spec.evictor is None
-        and (spec.reduce is not None or spec.aggregate is not None)
-    ):
-        return CombiningWindowOperator(spec)
     return WindowOperator(spec)

@@ -237,21 +237,26 @@ class _PerWindowStateStore(KeyedStateStore):
         self._states = states
 
     def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
-        return self._of(state_descriptor)
+        state: ValueState[Any] = self._of(state_descriptor)
+        return state
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
-        return self._of(state_descriptor)
+        state: ListState[Any] = self._of(state_descriptor)
+        return state
 
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
-        return self._of(state_descriptor)
+        state: MapState[Any, Any] = self._of(state_descriptor)
+        return state
 
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
-        return self._of(state_descriptor)
+        state: ReducingState[Any] = self._of(state_descriptor)
+        return state
 
     def get_aggregating_state(
         self, state_descriptor: AggregatingStateDescriptor
     ) -> AggregatingState[Any, Any]:
-        return self._of(state_descriptor)
+        state: AggregatingState[Any, Any] = self._of(state_descriptor)
+        return state
 
     def _of(self, descriptor: StateDescriptor) -> Any:
         return self._states.of(descriptor, self.context.current_window)

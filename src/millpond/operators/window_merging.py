@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, cast
 
 from millpond.datastream.window import MergingWindowAssigner, TriggerResult
 from millpond.errors import StateError, UnsupportedOperationError
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 __all__ = ("MergingWindowOperator",)
 
 
-@final
 class MergingWindowOperator(WindowOperator):
     """A window operator whose windows merge with their contents, triggers and timers.
 
     Contents are kept under a state window, timers and trigger state under the window itself
     (Flink's MergingWindowSet). A session that ended leaves nothing behind.
+
+    Attributes:
+        set_state: the map, from window to state window, of the current key.
     """
 
     def __init__(self, spec: WindowSpec) -> None:
@@ -35,7 +37,7 @@ class MergingWindowOperator(WindowOperator):
     def open(self) -> None:
         super().open()
         definition = merging_set_definition(namespace_of(self.assigner))
-        self._set_state = cast("MapState[Any, Any]", self.backend.get_state(definition))
+        self.set_state = cast("MapState[Any, Any]", self.backend.get_state(definition))
 
     def process_element(self, value: Any, timestamp: int | None) -> None:
         skipped = True
@@ -78,7 +80,7 @@ class MergingWindowOperator(WindowOperator):
         windows.persist()
 
     def _windows_of_key(self) -> MergingWindowSet:
-        return MergingWindowSet(self._merging_assigner, self._set_state)
+        return MergingWindowSet(self._merging_assigner, self.set_state)
 
     def _add_window(self, windows: MergingWindowSet, window: Any) -> Any:
         try:

@@ -10,9 +10,15 @@ from millpond.datastream.functions import (
     ProcessAllWindowFunction,
     ProcessWindowFunction,
 )
-from millpond.datastream.window import MergingWindowAssigner, TimestampedValue, TriggerResult
+from millpond.datastream.window import (
+    MergingWindowAssigner,
+    TimestampedValue,
+    Trigger,
+    TriggerResult,
+)
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.operators.operator import user_code_error
+from millpond.operators.results import Results
 from millpond.operators.timer_service import InternalTimerService
 from millpond.operators.user_function import UserFunctionOperator, method_name
 from millpond.operators.window_contents import EvictableContents, WindowContents, namespace_of
@@ -23,7 +29,7 @@ from millpond.operators.window_context import (
     WindowStates,
     WindowTriggerContext,
 )
-from millpond.operators.window_function import WindowOutput, window_results
+from millpond.operators.window_function import window_results
 from millpond.state.contract.keyed_backend import NO_KEY
 
 if TYPE_CHECKING:
@@ -51,9 +57,9 @@ class WindowOperator(UserFunctionOperator):
         self._combine_function = combine
         self.spec = spec
         self.assigner = spec.assigner
-        self.trigger = spec.trigger
-        if self.trigger is None:
-            self.trigger = spec.assigner.get_default_trigger(None)
+        self.trigger: Trigger[Any, Any] = (
+            spec.assigner.get_default_trigger(None) if spec.trigger is None else spec.trigger
+        )
         self._is_event_time = spec.assigner.is_event_time()
         self._allowed_lateness_ms = spec.allowed_lateness_ms if self._is_event_time else 0
 
@@ -83,7 +89,8 @@ class WindowOperator(UserFunctionOperator):
             merging=isinstance(self.assigner, MergingWindowAssigner),
         )
         self._results = window_results(self.spec.window_function, self._function_context)
-        self.results = WindowOutput(self.output, self.context.batch_size)
+        self.results = Results(self.context)
+        self._late: list[tuple[Any, int | None]] = []
 
     def close(self) -> None:
         super().close()
@@ -100,6 +107,8 @@ class WindowOperator(UserFunctionOperator):
             process(value, timestamp)
         backend.current_key = NO_KEY
         self.results.flush()
+        if self._late:
+            self._emit_late()
 
     def process_watermark(self, timestamp: int) -> None:
         self.timers.advance_watermark(timestamp, self.on_event_time)
@@ -192,10 +201,10 @@ class WindowOperator(UserFunctionOperator):
             self.fail_trigger(error, name, window)
 
     def obey(self, result: TriggerResult, window: Any, state_window: Any) -> None:
-        """Evaluate and purge a window as the trigger said."""
-        if result.is_fire():
+        """Evaluate or purge a window, or both, as the trigger said."""
+        if result is not TriggerResult.PURGE:
             self.evaluate(window, state_window)
-        if result.is_purge():
+        if result is not TriggerResult.FIRE:
             self.contents.clear(state_window)
 
     def evaluate(self, window: Any, state_window: Any) -> None:
@@ -235,7 +244,8 @@ class WindowOperator(UserFunctionOperator):
 
     def cleanup_time(self, window: Any) -> int:
         """Return when a window is deleted, in ms; MAX_WATERMARK stands for never."""
-        return min(window.max_timestamp() + self._allowed_lateness_ms, MAX_WATERMARK)
+        cleanup_time: int = window.max_timestamp() + self._allowed_lateness_ms
+        return min(cleanup_time, MAX_WATERMARK)
 
     def register_cleanup_timer(self, window: Any) -> None:
         """Have a window of the current key deleted in time."""
@@ -257,7 +267,9 @@ class WindowOperator(UserFunctionOperator):
 
     def is_window_late(self, window: Any) -> bool:
         """Return whether a window is deleted already."""
-        return self._is_event_time and self.cleanup_time(window) <= self.timers.current_watermark
+        return self._is_event_time and (
+            window.max_timestamp() + self._allowed_lateness_ms <= self.timers.current_watermark
+        )
 
     def is_element_late(self, timestamp: int | None) -> bool:
         """Return whether a record that got no window is late data."""
@@ -273,7 +285,7 @@ class WindowOperator(UserFunctionOperator):
         if tag is None:
             self.late_records_dropped.inc()
         else:
-            self.results.add_side(tag.tag_id, value, timestamp)
+            self._late.append((value, timestamp))
 
     def fail_combining(self, error: Exception, window: Any) -> NoReturn:
         """Raise for an exception out of the reduce or aggregate function."""
@@ -303,17 +315,23 @@ class WindowOperator(UserFunctionOperator):
             except Exception as error:
                 user_code_error(error, self.context, method_name(function, "open"))
 
+    def _emit_late(self) -> None:
+        tag, late = self.spec.late_data_tag, self._late
+        assert tag is not None
+        self._late = []
+        values = [value for value, _ in late]
+        timestamps = [timestamp for _, timestamp in late if timestamp is not None]
+        batch = Batch(values, timestamps if len(timestamps) == len(values) else None)
+        self.output.emit_side(tag.tag_id, batch)
+
     def _call_function(self, elements: Sequence[Any], window: Any) -> None:
         timestamp = window.max_timestamp()
         function = self._results
         if function is None:
-            self.results.values.extend(elements)
-            self.results.timestamps.extend([timestamp] * len(elements))
+            self.results.add(elements, timestamp)
             return
         try:
-            results = function(self.backend.current_key, window, elements)
-            if results is not None:
-                self.results.add(results, timestamp)
+            self.results.add(function(self.backend.current_key, window, elements), timestamp)
         except Exception as error:
             method = "process" if hasattr(self.function, "process") else "apply"
             self._fail_function(error, method, window)

@@ -1,0 +1,1 @@
+"""The runtime: job manager, workers, tasks and the channels between them."""

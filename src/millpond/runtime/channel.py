@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from millpond.operators.batch import MIN_WATERMARK
-from millpond.runtime.element import Element
+
+if TYPE_CHECKING:
+    from millpond.runtime.element import Element
 
 __all__ = ("Channel",)
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from millpond.checkpoint.completed import CompletedCheckpoint
-from millpond.checkpoint.completed_store import CompletedCheckpointStore
-from millpond.checkpoint.location import CheckpointLocation
-from millpond.clock import Clock
 from millpond.errors import CheckpointError, CheckpointTimeoutError
-from millpond.runtime.checkpoint_settings import CheckpointSettings
 from millpond.runtime.checkpoint_statistics import CheckpointStatistics, CheckpointStatus
-from millpond.runtime.job_graph import JobGraph
 from millpond.runtime.message import (
     Acknowledge,
     Decline,
@@ -26,6 +19,16 @@ from millpond.runtime.message import (
 )
 from millpond.runtime.pending_checkpoint import PendingCheckpoint, subtasks_of
 from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.checkpoint.completed import CompletedCheckpoint
+    from millpond.checkpoint.completed_store import CompletedCheckpointStore
+    from millpond.checkpoint.location import CheckpointLocation
+    from millpond.clock import Clock
+    from millpond.runtime.checkpoint_settings import CheckpointSettings
+    from millpond.runtime.job_graph import JobGraph
 
 __all__ = ("CheckpointCoordinator",)
 
@@ -287,7 +290,9 @@ class CheckpointCoordinator:
         statistics.status = CheckpointStatus.FAILED
         statistics.end_ms = self._clock.now_ms()
         statistics.failure = str(error)
-        _logger.warning("Checkpoint %d failed: %s", statistics.checkpoint_id, error)
+        # One that was cut off by the end of its attempt is no failure of its own.
+        level = logging.WARNING if self._running else logging.DEBUG
+        _logger.log(level, "Checkpoint %d failed: %s", statistics.checkpoint_id, error)
 
     def _count_failure(self, *, savepoint: bool, error: CheckpointError) -> None:
         if savepoint:

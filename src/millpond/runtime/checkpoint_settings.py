@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from millpond.checkpoint.retention import CheckpointRetention
-from millpond.common.configuration import Configuration
 from millpond.configuration.options import checkpointing as options
+
+if TYPE_CHECKING:
+    from millpond.common.configuration import Configuration
 
 __all__ = ("CheckpointSettings",)
 

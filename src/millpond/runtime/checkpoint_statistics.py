@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
 from millpond.state.contract.snapshot import SnapshotKind
+
+if TYPE_CHECKING:
+    from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
 
 __all__ = ("CheckpointStatistics", "CheckpointStatus")
 

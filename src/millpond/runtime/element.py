@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from millpond.checkpoint.location import CheckpointLocation
 from millpond.operators.batch import Batch
-from millpond.state.contract.snapshot import SnapshotOptions
+
+if TYPE_CHECKING:
+    from millpond.checkpoint.location import CheckpointLocation
+    from millpond.state.contract.snapshot import SnapshotOptions
 
 __all__ = ("END_OF_INPUT", "CheckpointBarrier", "Element", "EndOfInput", "Idle", "Watermark")
 

@@ -1,9 +1,9 @@
-"""Turns a described program into a job graph: checks it, forms chains, gives operators their ids."""
+"""Turns a described program into a job graph: checks it, forms chains, gives out ids."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from millpond.datastream.operator_spec import (
     BroadcastProcessSpec,
@@ -27,6 +27,9 @@ from millpond.errors import InvalidProgramError
 from millpond.runtime.job_graph import ChainEdge, JobEdge, JobGraph, JobVertex, OperatorNode
 from millpond.runtime.operator_id import operator_id_of_place, operator_id_of_uid
 from millpond.state.contract.key_group import default_max_parallelism, validate_parallelism
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ("CompilerOptions", "compile_job")
 
@@ -82,9 +85,7 @@ class _Compiler:
             for vertex, chain in enumerate(chains)
             for index, member in enumerate(chain)
         }
-        vertices = tuple(
-            self._vertex(number, chain, ids) for number, chain in enumerate(chains)
-        )
+        vertices = tuple(self._vertex(number, chain, ids) for number, chain in enumerate(chains))
         edges = tuple(
             JobEdge(
                 source_vertex=place[id(edge.source)][0],

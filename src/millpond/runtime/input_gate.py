@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from millpond.operators.batch import MIN_WATERMARK, Batch
-from millpond.runtime.channel import Channel
 from millpond.runtime.element import CheckpointBarrier, Element, EndOfInput, Idle, Watermark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.runtime.channel import Channel
 
 __all__ = ("GateReader", "InputGate")
 
@@ -71,9 +74,7 @@ class InputGate:
                         self._control(reader, index, channel, element)
         return progress
 
-    def _control(
-        self, reader: GateReader, index: int, channel: Channel, element: Element
-    ) -> None:
+    def _control(self, reader: GateReader, index: int, channel: Channel, element: Element) -> None:
         if isinstance(element, Watermark):
             channel.watermark = max(channel.watermark, element.timestamp)
             self._advance(reader)

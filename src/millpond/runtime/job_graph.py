@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from millpond.common.typeinfo import TypeInformation
 from millpond.datastream.operator_spec import SourceSpec
-from millpond.datastream.partitioning import KeyGroupPartitioning, Partitioning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.datastream.partitioning import KeyGroupPartitioning, Partitioning
 
 __all__ = ("ChainEdge", "JobEdge", "JobGraph", "JobVertex", "OperatorNode")
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.checkpoint.completed import CompletedCheckpoint
-from millpond.checkpoint.completed_store import CompletedCheckpointStore
 from millpond.checkpoint.retention import JobEnd
-from millpond.clock import Clock
 from millpond.common.job_status import JobStatus
-from millpond.configuration.backend_choice import BackendChoice
 from millpond.configuration.backend_description import StorageKind
-from millpond.errors import CheckpointError, JobCancelledError, JobExecutionError, RestoreError, SnapshotCorruptedError, WorkerLostError
+from millpond.errors import (
+    CheckpointError,
+    ConfigurationError,
+    InvalidProgramError,
+    JobCancelledError,
+    JobExecutionError,
+    MissingDependencyError,
+    RestoreError,
+    SnapshotCorruptedError,
+    StateTypeError,
+    UnsupportedOperationError,
+    WorkerLostError,
+)
 from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
-from millpond.runtime.checkpoint_settings import CheckpointSettings
-from millpond.runtime.job_graph import JobGraph
 from millpond.runtime.job_outcome import JobOutcome
 from millpond.runtime.message import (
     Acknowledge,
@@ -38,14 +43,35 @@ from millpond.runtime.message import (
     StopSources,
     ToWorker,
 )
-from millpond.runtime.restart_strategy import RestartStrategy
 from millpond.runtime.restore import restore_from
-from millpond.runtime.worker_connection import LaunchWorker, WorkerConnection
 from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from millpond.checkpoint.completed import CompletedCheckpoint
+    from millpond.checkpoint.completed_store import CompletedCheckpointStore
+    from millpond.clock import Clock
+    from millpond.configuration.backend_choice import BackendChoice
+    from millpond.runtime.checkpoint_settings import CheckpointSettings
+    from millpond.runtime.job_graph import JobGraph
+    from millpond.runtime.restart_strategy import RestartStrategy
+    from millpond.runtime.worker_connection import LaunchWorker, WorkerConnection
 
 __all__ = ("JobListener", "JobManager", "JobParameters")
 
 _logger = logging.getLogger(__name__)
+
+
+_FATAL = (
+    ConfigurationError,
+    InvalidProgramError,
+    MissingDependencyError,
+    RestoreError,
+    StateTypeError,
+    UnsupportedOperationError,
+)
+"""What another attempt would meet again (Flink's SuppressRestartsException)."""
 
 
 class JobListener:
@@ -117,6 +143,7 @@ class JobManager:
         self._attempt = 0
         self._records = 0
         self._failure: BaseException | None = None
+        self._latest_at_failure = store.latest
         self._cancelled = False
         self._ending = False
         self._finished = False
@@ -218,14 +245,19 @@ class JobManager:
                 return
             if self._fall_back():
                 continue
-            delay_ms = self._restart_strategy.after_failure(self._clock.now_ms())
-            if isinstance(self._failure, RestoreError):
-                # Trying again would find the same snapshot.
-                delay_ms = None
+            delay_ms = self._restart_delay_ms(self._failure)
             if delay_ms is None:
                 self._set_status(JobStatus.FAILED)
                 return
             self._prepare_restart(delay_ms)
+
+    def _restart_delay_ms(self, failure: BaseException) -> int | None:
+        if isinstance(failure, _FATAL):
+            return None
+        latest = self._store.latest
+        progressed = latest is not self._latest_at_failure
+        self._latest_at_failure = latest
+        return self._restart_strategy.after_failure(self._clock.now_ms(), progressed=progressed)
 
     def _fall_back(self) -> bool:
         """Reject a damaged checkpoint when an older one is there; return whether it is."""
@@ -329,7 +361,7 @@ class JobManager:
             self.coordinator.decline(message)
             self._listener.on_checkpoints(self.coordinator)
         elif isinstance(message, Failed):
-            self._failure = message.error
+            self._failure = message.failure()
         elif isinstance(message, Running):
             self._set_status(JobStatus.RUNNING)
             self.coordinator.start()
@@ -381,9 +413,7 @@ class JobManager:
                 self._take_final(self._stop)
         elif self._parameters.checkpointing_enabled:
             # What two-phase sinks hold becomes visible only with a checkpoint that covers it.
-            self._final_checkpoint = self.coordinator.request(
-                self.coordinator.checkpoint_options()
-            )
+            self._final_checkpoint = self.coordinator.request(self.coordinator.checkpoint_options())
         else:
             self._finish()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from millpond.common.job_status import JobStatus
-from millpond.runtime.checkpoint_statistics import CheckpointStatistics
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.common.job_status import JobStatus
+    from millpond.runtime.checkpoint_statistics import CheckpointStatistics
 
 __all__ = ("JobOutcome",)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from traceback import format_tb
+from typing import TYPE_CHECKING, Any
 
-from millpond.checkpoint.checksum import FileChecksum
-from millpond.checkpoint.location import CheckpointLocation
-from millpond.checkpoint.reader import SnapshotSource
-from millpond.configuration.backend_choice import BackendChoice
-from millpond.formats.handles import OperatorState, SubtaskState
-from millpond.runtime.job_graph import JobGraph
-from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
-from millpond.state.contract.snapshot import SnapshotOptions
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from millpond.checkpoint.checksum import FileChecksum
+    from millpond.checkpoint.location import CheckpointLocation
+    from millpond.checkpoint.reader import SnapshotSource
+    from millpond.configuration.backend_choice import BackendChoice
+    from millpond.formats.handles import OperatorState, SubtaskState
+    from millpond.runtime.job_graph import JobGraph
+    from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
+    from millpond.state.contract.snapshot import SnapshotOptions
 
 __all__ = (
     "Acknowledge",
@@ -160,10 +163,30 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A task failed; all tasks of the attempt are closed."""
+    """A task failed; all tasks of the attempt are closed.
+
+    `cause` is the error's cause and `traceback` its traceback as text: pickling loses both.
+    """
 
     error: BaseException
+    cause: BaseException | None = None
     traceback: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failed:
+        """Make the message of an exception that was caught."""
+        innermost = error.__cause__ or error
+        return cls(error, error.__cause__, "".join(format_tb(innermost.__traceback__)))
+
+    def failure(self) -> BaseException:
+        """Return the error with its cause; its traceback is a note where it was lost."""
+        error = self.error
+        if error.__cause__ is None:
+            error.__cause__ = self.cause
+        innermost = error.__cause__ or error
+        if innermost.__traceback__ is None and self.traceback:
+            innermost.add_note(f"Traceback in the worker process:\n{self.traceback.rstrip()}")
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +194,4 @@ class Finished:
     """All tasks are closed in good order."""
 
 
-FromWorker = (
-    Running | Acknowledge | Decline | InputEnded | Progress | Collected | Failed | Finished
-)
+FromWorker = Running | Acknowledge | Decline | InputEnded | Progress | Collected | Failed | Finished

@@ -7,9 +7,12 @@ as Flink's StreamGraphHasherV2 mixes it, so that an unchanged program finds its 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import mmh3
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ("operator_id_of_place", "operator_id_of_uid")
 
@@ -19,9 +22,7 @@ def operator_id_of_uid(uid: str) -> bytes:
     return mmh3.hash_bytes(uid.encode())
 
 
-def operator_id_of_place(
-    position: int, chained_outputs: int, input_ids: Sequence[bytes]
-) -> bytes:
+def operator_id_of_place(position: int, chained_outputs: int, input_ids: Sequence[bytes]) -> bytes:
     """Return the id of an operator without uid.
 
     `position` counts the operators that have an id already, `chained_outputs` the outgoing edges

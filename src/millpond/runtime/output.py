@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from millpond.operators.batch import Batch
 from millpond.operators.operator import Operator, Output
-from millpond.runtime.channel import Channel
 from millpond.runtime.element import Element, Idle, Watermark
-from millpond.runtime.partitioner import Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from millpond.operators.batch import Batch
+    from millpond.runtime.channel import Channel
+    from millpond.runtime.partitioner import Partition
 
 __all__ = ("ChainedOutput", "EdgeOutput", "OperatorOutput")
 
@@ -71,9 +74,9 @@ class OperatorOutput(Output):
         self._all = (*self._main, *(output for outputs in sides.values() for output in outputs))
         if len(self._main) == 1:
             # The common case costs no loop and no further call.
-            self.emit = self._main[0].emit  # type: ignore[method-assign]
+            self.emit = self._main[0].emit  # type: ignore[method-assign, assignment]
         if len(self._all) == 1:
-            self.emit_watermark = self._all[0].emit_watermark  # type: ignore[method-assign]
+            self.emit_watermark = self._all[0].emit_watermark  # type: ignore[method-assign, assignment]
 
     def emit(self, batch: Batch) -> None:
         """Hand the batch to every main output."""

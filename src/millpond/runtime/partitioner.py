@@ -26,7 +26,7 @@ Partition = Callable[[Batch], Sequence[tuple[int, Batch]]]
 """Returns (channel, batch) pairs; channels that get nothing are left out."""
 
 
-def partitioner_for(
+def partitioner_for(  # noqa: PLR0911 - one kind a line
     partitioning: Partitioning,
     *,
     source_index: int,

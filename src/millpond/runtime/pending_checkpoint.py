@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from millpond.checkpoint.checksum import FileChecksum
-from millpond.checkpoint.completed import CompletedCheckpoint
-from millpond.checkpoint.location import CheckpointLocation
 from millpond.formats.handles import CheckpointMetadata, OperatorState, SubtaskState
-from millpond.runtime.checkpoint_statistics import CheckpointStatistics
-from millpond.runtime.job_graph import JobGraph
-from millpond.runtime.message import Acknowledge
-from millpond.state.contract.snapshot import SnapshotOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from millpond.checkpoint.checksum import FileChecksum
+    from millpond.checkpoint.completed import CompletedCheckpoint
+    from millpond.checkpoint.location import CheckpointLocation
+    from millpond.runtime.checkpoint_statistics import CheckpointStatistics
+    from millpond.runtime.job_graph import JobGraph
+    from millpond.runtime.message import Acknowledge
+    from millpond.state.contract.snapshot import SnapshotOptions
 
 __all__ = ("PendingCheckpoint", "subtasks_of")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from random import Random
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
-from millpond.common.configuration import Configuration
 from millpond.common.restart_strategy import ExponentialDelayRestart
 from millpond.configuration.options import restart_strategy as options
 from millpond.configuration.options.checkpointing import CHECKPOINT_INTERVAL
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from millpond.common.configuration import Configuration
 
 __all__ = (
     "ExponentialDelay",
@@ -17,6 +20,7 @@ __all__ = (
     "FixedDelay",
     "Never",
     "RestartStrategy",
+    "WhileProgressing",
     "restart_strategy",
 )
 
@@ -24,8 +28,11 @@ __all__ = (
 class RestartStrategy(Protocol):
     """Decides after each failure."""
 
-    def after_failure(self, now_ms: int) -> int | None:
-        """Return how many ms to wait before the next attempt; None: give up."""
+    def after_failure(self, now_ms: int, *, progressed: bool) -> int | None:
+        """Return how many ms to wait before the next attempt; None: give up.
+
+        `progressed` says whether a checkpoint was completed since the failure before.
+        """
         ...
 
 
@@ -33,7 +40,7 @@ class RestartStrategy(Protocol):
 class Never:
     """Gives up at the first failure."""
 
-    def after_failure(self, now_ms: int) -> int | None:
+    def after_failure(self, now_ms: int, *, progressed: bool) -> int | None:
         """Give up."""
         return None
 
@@ -46,7 +53,7 @@ class FixedDelay:
         self._left = attempts
         self._delay_ms = delay_ms
 
-    def after_failure(self, now_ms: int) -> int | None:
+    def after_failure(self, now_ms: int, *, progressed: bool) -> int | None:
         """Return the delay while attempts are left."""
         if self._left <= 0:
             return None
@@ -64,7 +71,7 @@ class FailureRate:
         self._delay_ms = delay_ms
         self._failures: deque[int] = deque()
 
-    def after_failure(self, now_ms: int) -> int | None:
+    def after_failure(self, now_ms: int, *, progressed: bool) -> int | None:
         """Return the delay unless failures come too often."""
         self._failures.append(now_ms)
         while self._failures[0] <= now_ms - self._interval_ms:
@@ -83,7 +90,7 @@ class ExponentialDelay:
         self._used = 0
         self._last_ms: int | None = None
 
-    def after_failure(self, now_ms: int) -> int | None:
+    def after_failure(self, now_ms: int, *, progressed: bool) -> int | None:
         """Return the present delay, with jitter, and make the next one longer."""
         configured = self._configured
         threshold_ms = configured.reset_threshold_ms + self._delay_ms
@@ -100,6 +107,28 @@ class ExponentialDelay:
         return max(0, round(delay_ms * (1 + jitter)))
 
 
+@final
+class WhileProgressing:
+    """What applies where nothing is configured: go on as long as it leads somewhere.
+
+    Delays grow as Flink's default does; but a job that fails so often without completing a
+    checkpoint in between fails for the same reason each time, and its user should hear of it.
+    """
+
+    def __init__(self, delays: ExponentialDelay, failures: int) -> None:
+        self._delays = delays
+        self._failures = failures
+        self._in_a_row = 0
+
+    def after_failure(self, now_ms: int, *, progressed: bool) -> int | None:
+        """Return the delay, or None when the job does not come further."""
+        self._in_a_row = 1 if progressed else self._in_a_row + 1
+        if self._in_a_row > self._failures:
+            return None
+        return self._delays.after_failure(now_ms, progressed=progressed)
+
+
+_FAILURES_WITHOUT_PROGRESS = 3
 _NONE = {"none", "off", "disable"}
 _FIXED_DELAY = {"fixed-delay", "fixeddelay"}
 _FAILURE_RATE = {"failure-rate", "failurerate"}
@@ -108,8 +137,9 @@ _FAILURE_RATE = {"failure-rate", "failurerate"}
 def restart_strategy(configuration: Configuration, random: Random) -> RestartStrategy:
     """Make the configured strategy.
 
-    Unset: never without periodic checkpoints, exponential delay with them, as Flink since 1.19
-    (RestartBackoffTimeStrategyFactoryLoader). Names are checked with the configuration.
+    Unset: never without periodic checkpoints; with them exponential delay, as Flink since 1.19
+    (RestartBackoffTimeStrategyFactoryLoader), but only while checkpoints complete in between.
+    Names are checked with the configuration.
     """
     get = configuration.get
     name = (get(options.RESTART_STRATEGY) or "").strip().lower()
@@ -124,7 +154,7 @@ def restart_strategy(configuration: Configuration, random: Random) -> RestartStr
             get(options.FAILURE_RATE_INTERVAL),
             get(options.FAILURE_RATE_DELAY),
         )
-    return ExponentialDelay(
+    delays = ExponentialDelay(
         ExponentialDelayRestart(
             get(options.EXPONENTIAL_INITIAL_BACKOFF),
             get(options.EXPONENTIAL_MAX_BACKOFF),
@@ -135,3 +165,4 @@ def restart_strategy(configuration: Configuration, random: Random) -> RestartStr
         ),
         random,
     )
+    return delays if name else WhileProgressing(delays, _FAILURES_WITHOUT_PROGRESS)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from millpond.checkpoint.completed import CompletedCheckpoint
 from millpond.checkpoint.reader import SnapshotSource
 from millpond.errors import SavepointMismatchError
-from millpond.formats.handles import OperatorState
-from millpond.runtime.job_graph import JobGraph, JobVertex
 from millpond.runtime.message import Restore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millpond.checkpoint.completed import CompletedCheckpoint
+    from millpond.formats.handles import OperatorState
+    from millpond.runtime.job_graph import JobGraph, JobVertex
 
 __all__ = ("restore_from",)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from millpond.common.configuration import Configuration
 from millpond.configuration.options import checkpointing, millpond
 from millpond.configuration.options.checkpointing import CheckpointingMode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("RuntimeSettings",)
 

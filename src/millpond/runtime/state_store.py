@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from millpond.configuration.backend_choice import BackendChoice
+from millpond.common.configuration import Configuration
 from millpond.configuration.backend_description import Store
 from millpond.errors import ConfigurationError, MillpondError
 from millpond.state.contract.keyed_backend import StateStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millpond.configuration.backend_choice import BackendChoice
 
 __all__ = ("open_state_store",)
 
@@ -26,7 +32,16 @@ def open_state_store(choice: BackendChoice, configuration: Mapping[str, str]) ->
     if choice.store is Store.ROCKSDB:
         from millpond.state.rocksdb.store import RocksDBStateStore
 
-        return RocksDBStateStore(configuration, choice.rocksdb)
+        rocksdb = choice.rocksdb
+        assert rocksdb is not None
+        return RocksDBStateStore(
+            Configuration.from_dict(configuration),
+            predefined_options=rocksdb.predefined_options,
+            options_factory=rocksdb.options_factory,
+            transfer_threads=rocksdb.transfer_threads,
+            timer_store=rocksdb.timer_store,
+            local_directories=[Path(directory) for directory in rocksdb.local_directories],
+        )
     return _custom(choice.custom_store, configuration)
 
 

@@ -1,17 +1,20 @@
-"""`SubtaskSnapshot`: one task's part of a checkpoint, captured and then written in the background."""
+"""`SubtaskSnapshot`: one task's part of a checkpoint, captured, then written elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from millpond.checkpoint.location import CheckpointStreams
-from millpond.clock import Clock
 from millpond.formats.handles import KeyedHandle, OperatorStateHandle, SubtaskState
 from millpond.runtime.message import Acknowledge
 from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
-from millpond.state.contract.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.checkpoint.location import CheckpointStreams
+    from millpond.clock import Clock
+    from millpond.state.contract.snapshot import Snapshot
 
 __all__ = ("OperatorSnapshot", "SubtaskSnapshot")
 

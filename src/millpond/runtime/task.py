@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from millpond.clock import Clock
 from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
-from millpond.operators.batch import Batch
 from millpond.operators.operator import Operator, TwoInputOperator
 from millpond.operators.source import SourceOperator
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
-from millpond.runtime.input_gate import InputGate
-from millpond.runtime.job_graph import JobVertex
-from millpond.runtime.output import EdgeOutput
 from millpond.runtime.subtask_snapshot import OperatorSnapshot, SubtaskSnapshot
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.clock import Clock
+    from millpond.operators.batch import Batch
+    from millpond.runtime.input_gate import InputGate
+    from millpond.runtime.job_graph import JobVertex
+    from millpond.runtime.output import EdgeOutput
 
 __all__ = ("Task",)
 
@@ -70,7 +73,8 @@ class Task:
     def close(self) -> None:
         """Close operators and stores; every one is closed, and the first failure is raised."""
         failures: list[Exception] = []
-        for closing in (*self.operators, *self._backends):
+        closable: tuple[Operator | KeyedStateBackend, ...] = (*self.operators, *self._backends)
+        for closing in closable:
             try:
                 closing.close()
             except Exception as error:  # noqa: BLE001 - collected, and raised below
@@ -152,7 +156,7 @@ class Task:
                     snapshot.keyed_state = context.keyed_backend.snapshot(
                         barrier.checkpoint_id, streams, barrier.options
                     )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again with the place
             for snapshot in captured:
                 for part in snapshot.parts():
                     part.cancel()

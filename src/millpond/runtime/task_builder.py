@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.clock import Clock
-from millpond.formats.handles import (
-    KeyedHandle,
-    OperatorState,
-    SubtaskState,
-)
-from millpond.metrics.registry import MetricRegistry
 from millpond.operators.build import build_operator
 from millpond.operators.operator import Operator, OperatorContext
 from millpond.runtime.channel import Channel
 from millpond.runtime.input_gate import InputGate
-from millpond.runtime.job_graph import JobGraph, JobVertex, OperatorNode
-from millpond.runtime.message import Deploy
 from millpond.runtime.output import ChainedOutput, EdgeOutput, OperatorOutput
 from millpond.runtime.partitioner import partitioner_for
 from millpond.runtime.task import Task
@@ -30,9 +19,23 @@ from millpond.state.contract.keyed_backend import (
     KeyedStateBackend,
     StateStore,
 )
-from millpond.state.contract.snapshot import SnapshotReader
 from millpond.state.operator_state.backend import OperatorStateBackend
 from millpond.state.operator_state.redistribution import redistribute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from millpond.clock import Clock
+    from millpond.formats.handles import (
+        KeyedHandle,
+        OperatorState,
+        SubtaskState,
+    )
+    from millpond.metrics.registry import MetricRegistry
+    from millpond.runtime.job_graph import JobGraph, JobVertex, OperatorNode
+    from millpond.runtime.message import Deploy
+    from millpond.state.contract.snapshot import SnapshotReader
 
 __all__ = ("TaskSurroundings", "build_tasks")
 
@@ -75,9 +78,7 @@ class _Builder:
             self._channels[number] = [
                 [Channel(edge.input_index) for _ in range(receivers)] for _ in range(senders)
             ]
-        return [
-            task for vertex in _topological(self._graph) for task in self._build_vertex(vertex)
-        ]
+        return [task for vertex in _topological(self._graph) for task in self._build_vertex(vertex)]
 
     def _build_vertex(self, vertex: JobVertex) -> list[Task]:
         restored = {
@@ -89,9 +90,7 @@ class _Builder:
         tasks = []
         for index in range(vertex.parallelism):
             backends = {
-                node.operator_id: OperatorStateBackend(
-                    node.name, restored[node.operator_id][index]
-                )
+                node.operator_id: OperatorStateBackend(node.name, restored[node.operator_id][index])
                 for node in vertex.operators
             }
             tasks.append(self._build_task(vertex, index, backends))
@@ -170,9 +169,7 @@ class _Builder:
             batch_size=self._around.batch_size,
             job_parameters=self._graph.job_parameters,
         )
-        operator = build_operator(
-            node.specification, node.input_type, self._around.send_collected
-        )
+        operator = build_operator(node.specification, node.input_type, self._around.send_collected)
         operator.setup(context)
         return operator
 

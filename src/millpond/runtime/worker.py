@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.checkpoint.reader import SnapshotSource
-from millpond.clock import Clock
-from millpond.configuration.backend_choice import BackendChoice
 from millpond.errors import CheckpointDeclinedError, MillpondError
 from millpond.metrics.registry import MetricRegistry
 from millpond.operators.batch import MAX_WATERMARK
@@ -37,11 +31,18 @@ from millpond.runtime.message import (
 )
 from millpond.runtime.settings import RuntimeSettings
 from millpond.runtime.state_store import open_state_store
-from millpond.runtime.subtask_snapshot import SubtaskSnapshot
-from millpond.runtime.task import Task
 from millpond.runtime.task_builder import TaskSurroundings, build_tasks
-from millpond.state.contract.keyed_backend import StateStore
-from millpond.state.contract.snapshot import SnapshotReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor, Future
+    from pathlib import Path
+
+    from millpond.clock import Clock
+    from millpond.runtime.subtask_snapshot import SubtaskSnapshot
+    from millpond.runtime.task import Task
+    from millpond.state.contract.keyed_backend import StateStore
+    from millpond.state.contract.snapshot import SnapshotReader
 
 __all__ = ("Worker",)
 
@@ -130,7 +131,7 @@ class Worker:
             reader=_reader(deploy.restore),
             clock=self._clock,
             metrics=MetricRegistry(),
-            local_directories=_local_directories(deploy.backend, self._local_directory),
+            local_directories=[self._local_directory],
             batch_size=settings.batch_size,
             aligned=settings.exactly_once,
             send_collected=self._send_collected,
@@ -234,12 +235,11 @@ class Worker:
     # -- ends
 
     def _fail(self, error: Exception) -> None:
-        text = "".join(traceback.format_exception(error))
         try:
             self._close_tasks()
         except Exception as closing:  # noqa: BLE001 - must not hide the first failure
             error.add_note(f"Closing the tasks failed as well: {closing}")
-        self._send(Failed(error, text))
+        self._send(Failed.of(error))
 
     def _close_tasks(self) -> None:
         self.closed = True
@@ -261,13 +261,6 @@ class Worker:
             raise failures[0]
 
 
-
-
 def _reader(restore: Restore | None) -> SnapshotReader:
     source = SnapshotSource(None, {}) if restore is None else restore.source
     return source.reader()
-
-
-def _local_directories(choice: BackendChoice, fallback: Path) -> Sequence[Path]:
-    configured = choice.rocksdb.local_directories if choice.rocksdb is not None else ()
-    return [Path(directory) for directory in configured] or [fallback]

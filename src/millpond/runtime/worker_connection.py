@@ -5,13 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
-from millpond.clock import Clock
-from millpond.runtime.message import FromWorker, ToWorker
 from millpond.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from millpond.clock import Clock
+    from millpond.runtime.message import FromWorker, ToWorker
 
 __all__ = ("InProcessConnection", "LaunchWorker", "WorkerConnection")
 
@@ -49,9 +52,7 @@ class InProcessConnection:
         self._clock = clock
         self._directory = tempfile.TemporaryDirectory(prefix="millpond-", dir=temporary_root)
         self._messages: deque[FromWorker] = deque()
-        self._worker = Worker(
-            clock, executor, Path(self._directory.name), self._messages.append
-        )
+        self._worker = Worker(clock, executor, Path(self._directory.name), self._messages.append)
 
     def send(self, message: ToWorker) -> None:
         """Hand a message to the worker; it acts on it at once."""

@@ -49,6 +49,8 @@ def tuple_serializer(type_info: TupleTypeInfo, fields: Sequence[JavaSerializer])
         return tuple(items), offset
 
     def hash_code(value: tuple[Any, ...]) -> int:
+        if not isinstance(value, tuple):
+            raise TypeError(value)
         result = 0
         for hash_field, item in zip(hashes, value, strict=True):
             result = 31 * result + hash_field(item)

@@ -70,7 +70,13 @@ def hash_string(text: str) -> int:
 
 
 def hash_bytes(data: bytes) -> int:
-    """Return Arrays.hashCode(byte[]): a polynomial over signed bytes."""
+    """Return Arrays.hashCode(byte[]): a polynomial over signed bytes.
+
+    Raises:
+        TypeError: it is no `bytes`.
+    """
+    if not isinstance(data, bytes):
+        raise TypeError(data)
     count = len(data)
     if count <= _CHUNK:
         total: int = sum(map(mul, data.translate(_BIASED), _WEIGHTS[count]))

@@ -134,6 +134,11 @@ class BackendHarness:
         backend.close()
         return self.create([handle])
 
+    def dismiss(self, backend: KeyedStateBackend) -> None:
+        """Close one backend."""
+        backend.close()
+        self._backends.remove(backend)
+
     def close(self) -> None:
         """Close all backends and the store."""
         for backend in self._backends:

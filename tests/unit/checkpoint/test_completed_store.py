@@ -17,6 +17,7 @@ from millpond.checkpoint.storage import JobManagerCheckpointStorage
 from millpond.errors import CheckpointStorageError, ConfigurationError, SnapshotCorruptedError
 from millpond.filesystem import LocalFileSystem
 from millpond.formats.handles import CheckpointMetadata
+from millpond.formats.metadata import write_metadata
 from millpond.testing.faulty_filesystem import Fault, FaultyFileSystem
 
 
@@ -280,3 +281,20 @@ def test_a_pointer_that_cannot_be_written_does_not_fail_the_checkpoint(job, tmp_
     )
     assert job.checkpoint(1).checkpoint_id == 1
     assert "Cannot write" in caplog.text
+
+
+def test_files_that_flink_wrote_may_be_reused_without_a_checksum(make_job, read_all):
+    flink = make_job()
+    checkpoint = flink.checkpoint(1)
+    directory = Path(checkpoint.external_path.removeprefix("file://"))
+    (directory / "_checksums").unlink()
+    (directory / "_metadata").write_bytes(write_metadata(checkpoint.metadata))
+    job = make_job(job_id="f" * 32)
+    loaded = load_checkpoint(checkpoint.external_path)
+    assert loaded.is_from_flink
+    job.store.restore(loaded, RestoreMode.LEGACY)
+    job.shared = flink.shared
+    reusing = load_checkpoint(job.checkpoint(2).external_path)
+    assert not reusing.is_from_flink
+    assert [one.crc32c is None for one in reusing.source.checksums.values()].count(True) == 1
+    assert len(read_all(reusing.reader, reusing.metadata)) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -259,6 +260,23 @@ def test_listing(make_job, tmp_path):
     (only,) = list_checkpoints(find_latest(job.root, job.job_id).path)
     assert only.checkpoint_id == 10
     assert [one.checkpoint_id for one in list_checkpoints(f"{job.root}/{job.job_id}")] == [10, 9]
+
+
+def test_within_a_job_the_number_decides_and_between_jobs_the_time(make_job):
+    job = make_job(retained=3)
+    for number in (8, 9, 10):
+        job.checkpoint(number)
+    other = make_job(job_id="f" * 32)
+    other.checkpoint(3)
+    times = {8: 9000, 9: 3000, 10: 1000}
+    for number, seconds in times.items():
+        os.utime(Path(job.root, job.job_id, f"chk-{number}", "_metadata"), (seconds, seconds))
+    path = Path(other.root, other.job_id, "chk-3", "_metadata")
+    os.utime(path, (2000, 2000))
+    assert [one.checkpoint_id for one in list_checkpoints(job.root)] == [3, 10, 9, 8]
+    assert find_latest(job.root).checkpoint_id == 3
+    os.utime(path, (500, 500))
+    assert find_latest(job.root).checkpoint_id == 10
 
 
 def test_inline_streams_need_no_file(tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
@@ -13,7 +15,10 @@ from millpond.checkpoint.checksum import checksum_of
 from millpond.checkpoint.completed import NOT_ADDRESSABLE
 from millpond.checkpoint.loading import load_checkpoint
 from millpond.checkpoint.location import CheckpointLocation
+from millpond.checkpoint.reader import SnapshotSource
 from millpond.checkpoint.storage import FileSystemCheckpointStorage, JobManagerCheckpointStorage
+from millpond.checkpoint.storage_failure import Retry
+from millpond.clock import ManualClock
 from millpond.errors import (
     CheckpointError,
     CheckpointStorageError,
@@ -32,6 +37,7 @@ from millpond.formats.handles import (
     SubtaskState,
 )
 from millpond.state.contract.snapshot import SnapshotScope
+from millpond.testing.faulty_filesystem import Fault, FaultyFileSystem
 
 JOB_ID = "0123456789abcdef0123456789abcdef"
 
@@ -308,3 +314,48 @@ def test_a_checkpoint_is_read_back_over_a_file_system_that_is_not_local(tmp_path
 def test_a_location_is_plain_data():
     location = CheckpointLocation(1, "file:///a/chk-1", "file:///a/shared")
     assert pickle.loads(pickle.dumps(location)) == location
+
+
+def test_an_upload_is_tried_again_and_leaves_one_file(tmp_path):
+    memory = MemoryFileSystem()
+    files = FaultyFileSystem(memory)
+    storage = storage_at("memory:///c", resolve=files.resolve)
+    clock = ManualClock()
+    streams = storage.location(1).streams(
+        resolve=files.resolve, retry=Retry(attempts=3, initial_delay_ms=50, clock=clock)
+    )
+    local = tmp_path / "000012.sst"
+    local.write_bytes(b"sst" * 1000)
+    files.inject(Fault("write", keep_bytes=10, error=errno.ECONNRESET))
+    files.inject(Fault("publish", error=errno.ETIMEDOUT))
+    handle = streams.upload(local, SnapshotScope.SHARED)
+    assert clock.now_ms() == 150
+    (entry,) = memory.list(f"/c/{JOB_ID}/shared")
+    assert handle == FileHandle(f"memory://{entry.path}", 3000)
+    assert streams.checksums == {handle.path: checksum_of(b"sst" * 1000)}
+    files.inject(Fault("write", error=errno.ENOSPC, times=None))
+    with pytest.raises(CheckpointStorageError, match="No space left"):
+        streams.upload(local, SnapshotScope.SHARED)
+    assert clock.now_ms() == 150
+
+
+def test_many_threads_write_one_checkpoint(tmp_path):
+    streams = storage_at(tmp_path / "c").location(1).streams()
+
+    def upload(number):
+        path = tmp_path / f"{number}.sst"
+        path.write_bytes(bytes([number]) * 1000)
+        return streams.upload(path, SnapshotScope.SHARED)
+
+    with ThreadPoolExecutor(8) as pool:
+        handles = list(pool.map(upload, range(40)))
+    assert len({handle.path for handle in handles}) == 40
+    reader = SnapshotSource(None, streams.checksums).reader()
+
+    def first_byte(handle):
+        with reader.open(handle) as stream:
+            return stream.read(1)
+
+    with ThreadPoolExecutor(8) as pool:
+        contents = list(pool.map(first_byte, handles))
+    assert contents == [bytes([number]) for number in range(40)]

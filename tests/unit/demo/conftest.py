@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -35,15 +36,11 @@ def all_flights():
 
 
 @pytest.fixture(scope="session")
-def january_flights(all_flights, tmp_path_factory):
-    """The flights of the last week of January and the first of February, as a file of its own."""
+def some_flights(all_flights, tmp_path_factory):
+    """A fortieth of the aircraft through the whole year, as a file of their own."""
     with zipfile.ZipFile(all_flights) as archive:
         lines = archive.read("flights.csv").decode().splitlines()
-    kept = [
-        line
-        for line in lines[1:]
-        if (date := tuple(map(int, line.split(",", 3)[1:3]))) >= (1, 15) and date < (2, 10)
-    ]
+    kept = [line for line in lines[1:] if zlib.crc32(line.split(",", 12)[11].encode()) % 40 == 0]
     return write_flights(tmp_path_factory.mktemp("flights") / "flights.csv.zip", kept)
 
 

@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 from collections import defaultdict
-from itertools import groupby
+from itertools import groupby, pairwise
 
 NEW_YORK = dt.timezone(dt.timedelta(hours=-5))
 UTC = dt.UTC
@@ -75,7 +75,7 @@ def _hours(flights):
 
 def _knock_ons(aircraft, flights):
     chain = []
-    for before, after in zip(flights, flights[1:], strict=False):
+    for before, after in pairwise(flights):
         late = (before["arrival_delay"] or 0) >= 15 and after["delay"] >= 15
         near = after["scheduled"] - before["scheduled"] <= dt.timedelta(days=1)
         if not (late and near):
@@ -101,7 +101,10 @@ def _accounts(aircraft, flights):
     for name, members in groupby(flights, month):
         routes = defaultdict(int)
         for flight in members:
-            routes[flight["route"]] += max(flight["arrival_delay"] or 0, 0)
+            if (flight["arrival_delay"] or 0) > 0:
+                routes[flight["route"]] += flight["arrival_delay"]
+        if not routes:
+            continue
         yield {
             "kind": "account",
             "aircraft": aircraft,

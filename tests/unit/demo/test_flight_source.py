@@ -102,8 +102,10 @@ def test_a_malformed_delay_is_a_named_error(flights_file, flight):
         ("a,b\n1,2\n", "no column 'time_hour'"),
         ("minute,carrier,flight,tailnum,origin,dest,dep_delay,arr_delay,time_hour\n1,2\n", "2 f"),
         (
-            "minute,carrier,flight,tailnum,origin,dest,dep_delay,arr_delay,time_hour\n"
-            "1,UA,1,N1,JFK,LAX,0,0,yesterday\n",
+            (
+                "minute,carrier,flight,tailnum,origin,dest,dep_delay,arr_delay,time_hour\n"
+                "1,UA,1,N1,JFK,LAX,0,0,yesterday\n"
+            ),
             "yesterday",
         ),
     ],

@@ -114,20 +114,20 @@ def hours(path):
         yield from report.process(origin, context, [aggregate.get_result(accumulator)])
 
 
-@pytest.mark.parametrize("watermark_every", [1000, 10**9])
-def test_the_functions_give_the_models_answer(january_flights, flights_model, watermark_every):
-    results = [*play(january_flights, watermark_every), *hours(january_flights)]
+@pytest.mark.parametrize("watermark_every", [100, 10**9])
+def test_the_functions_give_the_models_answer(some_flights, flights_model, watermark_every):
+    results = [*play(some_flights, watermark_every), *hours(some_flights)]
     lines = sorted(map(_json_line, results))
-    assert lines == flights_model.expected_lines(january_flights)
+    assert lines == flights_model.expected_lines(some_flights)
     kinds = {json.loads(line)["kind"] for line in lines}
     assert kinds == {"knock_on", "account", "missing", "hour"}
 
 
-def test_where_the_watermark_advances_does_not_matter(january_flights):
+def test_where_the_watermark_advances_does_not_matter(some_flights):
     def lines(watermark_every):
-        return sorted(map(_json_line, play(january_flights, watermark_every)))
+        return sorted(map(_json_line, play(some_flights, watermark_every)))
 
-    assert lines(777) == lines(5000)
+    assert lines(77) == lines(5000)
 
 
 def test_a_chain_of_knock_on_delays(flights_file):
@@ -158,7 +158,7 @@ def test_an_account_sums_late_arrivals_by_route(flights_file):
         "aircraft": "N1",
         "month": "2013-01",
         "minutes_lost": 30,
-        "routes": {"JFK-BOS": 30, "EWR-ORD": 0},
+        "routes": {"JFK-BOS": 30},
     }
 
 

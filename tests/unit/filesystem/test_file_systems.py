@@ -176,18 +176,25 @@ def test_errors_of_drivers_become_os_errors():
         file_system.open_read("bucket/data")
 
 
-def test_rename_over_an_existing_file_where_the_driver_refuses_it():
+def test_a_rename_that_is_refused_in_silence_is_an_error():
     driver = fsspec.filesystem("memory", global_store=False, skip_instance_cache=True)
-    plain = driver.mv
-
-    def refusing(source, target):
-        if driver.exists(target):
-            raise FileExistsError(target)
-        plain(source, target)
-
-    driver.mv = refusing
-    file_system = FsspecFileSystem(driver, "hdfs://host:1", whole_objects=False)
+    file_system = FsspecFileSystem(driver, "webhdfs://host:1", whole_objects=False)
     file_system.make_directories("/a")
     file_system.write_bytes("/a/data", b"old")
-    file_system.write_bytes("/a/data", b"new")
-    assert file_system.read_bytes("/a/data") == b"new"
+    driver.mv = lambda source, target: None
+    with pytest.raises(OSError, match="refused to rename"):
+        file_system.write_bytes("/a/data", b"new")
+    assert file_system.list("/a") == ()
+
+
+def test_hdfs_replaces_in_one_step():
+    calls = []
+
+    class Driver:
+        protocol = "hdfs"
+
+        def mv(self, source, target, *, overwrite):
+            calls.append((source, target, overwrite))
+
+    FsspecFileSystem(Driver(), "hdfs://host:1", whole_objects=False).rename("/a", "/b")
+    assert calls == [("/a", "/b", True)]

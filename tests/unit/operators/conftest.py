@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +16,9 @@ from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.key_group import KeyGroupRange
 from millpond.state.contract.keyed_backend import KeyedBackendParameters
 from millpond.state.heap.store import HeapStateStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class RecordedOutput:
@@ -122,9 +124,9 @@ class WindowHarness:
 
     def rows(self) -> dict[str, int]:
         """Return how many entries each state and timer queue has, without the empty ones."""
-        rows = {
-            name: len(state.table) for name, state in self.backend._states.items()
-        } | {domain: len(queue) for (_, domain), (queue, _) in self.backend._timers.items()}
+        rows = {name: len(state.table) for name, state in self.backend._states.items()} | {
+            domain: len(queue) for (_, domain), (queue, _) in self.backend._timers.items()
+        }
         return {name: count for name, count in rows.items() if count}
 
 

@@ -111,11 +111,11 @@ def test_evictor_with_sessions(windows):
 
 
 def test_an_own_evictor_gets_context_and_window(windows):
-    class Even(Evictor):
-        seen: list = []
+    seen = []
 
+    class Even(Evictor):
         def evict_before(self, elements, size, window, ctx):
-            self.seen.append((size, window.start, ctx.get_current_watermark()))
+            seen.append((size, window.start, ctx.get_current_watermark()))
             return [element for element in elements if element.value % 2 == 0]
 
         def evict_after(self, elements, size, window, ctx):
@@ -128,7 +128,7 @@ def test_an_own_evictor_gets_context_and_window(windows):
     )
     harness.send(("k", 1, 0), ("k", 2, 1), ("k", 4, 2))
     assert harness.watermark(999) == [[2, 4]]
-    assert Even.seen == [(3, 0, 999)]
+    assert seen == [(3, 0, 999)]
     assert harness.rows() == {}
 
 

@@ -141,8 +141,8 @@ def test_late_sessions_are_dropped_and_leave_nothing(windows):
     tag = OutputTag("late")
     harness = windows(assigner=GAP, reduce=add, late_data_tag=tag)
     harness.watermark(50)
-    harness.send(("a", 1, 0), ("a", 2, 40), ("a", 4, 41))
-    # 0 and 40 would end at 10 and 50; 41 ends at 51 and is in time.
+    harness.send(("a", 1, 0), ("a", 2, 40), ("a", 4, 42))
+    # 0 and 40 would end at 10 and 50; 42 ends at 52 and is in time.
     assert harness.output.side == {"late": [(1, 0), (2, 40)]}
     assert harness.watermark(51) == [4]
     assert harness.rows() == {}

@@ -16,6 +16,7 @@ from millpond.datastream.functions import (
 from millpond.datastream.output_tag import OutputTag
 from millpond.datastream.state import ValueStateDescriptor
 from millpond.datastream.window import (
+    CountEvictor,
     CountTumblingWindowAssigner,
     EventTimeTrigger,
     GlobalWindows,
@@ -32,7 +33,7 @@ from millpond.datastream.window import (
 )
 from millpond.errors import InvalidProgramError, StateTypeError, UserCodeError
 from millpond.operators.batch import MAX_WATERMARK
-from millpond.operators.window_combining import CombiningWindowOperator
+from millpond.operators.window_event_time import EventTimeWindowOperator
 from millpond.operators.window_operator import WindowOperator
 
 SECOND = Time.seconds(1)
@@ -85,18 +86,18 @@ class General(EventTimeTrigger.__mro__[1]):
         self._trigger.clear(window, ctx)
 
 
-@pytest.fixture(params=["combining", "general"])
+@pytest.fixture(params=["event time", "general"])
 def trigger(request):
     """No trigger, so that the fast operator is used, or one that needs the general operator."""
-    return None if request.param == "combining" else General()
+    return None if request.param == "event time" else General()
 
 
 def test_choice_of_operator(windows):
     assigner = TumblingEventTimeWindows.of(SECOND)
-    assert type(windows(assigner=assigner, reduce=add).operator) is CombiningWindowOperator
+    assert type(windows(assigner=assigner, reduce=add).operator) is EventTimeWindowOperator
     for other in (
         {"trigger": General(), "reduce": add},
-        {"window_function": Rows()},
+        {"evictor": CountEvictor.of(1), "window_function": Rows()},
         {"trigger": PurgingTrigger.of(EventTimeTrigger()), "aggregate": Mean()},
     ):
         assert type(windows(assigner=assigner, **other).operator) is WindowOperator
@@ -265,9 +266,9 @@ def test_process_window_function_with_state_and_side_output(windows):
     firings = ValueStateDescriptor("firings", Types.LONG())
     total = ValueStateDescriptor("total", Types.LONG())
 
-    class Counting(ProcessWindowFunction):
-        cleared: list = []
+    cleared = []
 
+    class Counting(ProcessWindowFunction):
         def process(self, key, context, elements):
             per_window = context.window_state().get_state(firings)
             overall = context.global_state().get_state(total)
@@ -279,7 +280,7 @@ def test_process_window_function_with_state_and_side_output(windows):
                 yield tag, size
 
         def clear(self, context):
-            self.cleared.append(context.window())
+            cleared.append(context.window())
             context.window_state().get_state(firings).clear()
 
     harness = windows(
@@ -292,9 +293,9 @@ def test_process_window_function_with_state_and_side_output(windows):
     harness.send(("a", 1, 2))
     assert harness.output.take() == [(0, 3, 2, 3)]
     assert harness.output.side == {"large": [(3, 999)]}
-    assert Counting.cleared == []
+    assert cleared == []
     assert harness.watermark(MAX_WATERMARK) == []
-    assert Counting.cleared == [TimeWindow(0, 1000), TimeWindow(1000, 2000)]
+    assert cleared == [TimeWindow(0, 1000), TimeWindow(1000, 2000)]
     assert harness.rows() == {"total": 1}
 
 

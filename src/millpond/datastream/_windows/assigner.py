@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from millpond.common.serializer import TypeSerializer
-
     from millpond.datastream._functions.function import RuntimeContext
     from millpond.datastream._windows.trigger import Trigger
 

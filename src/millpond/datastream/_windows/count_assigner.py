@@ -12,7 +12,6 @@ from millpond.errors import InvalidProgramError
 
 if TYPE_CHECKING:
     from millpond.common.serializer import TypeSerializer
-
     from millpond.datastream._windows.trigger import Trigger
 
 __all__ = ("CountSlidingWindowAssigner", "CountTumblingWindowAssigner", "GlobalWindows")

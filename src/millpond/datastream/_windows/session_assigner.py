@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from millpond.common.serializer import TypeSerializer
-
     from millpond.common.time import Duration, Time
     from millpond.datastream._windows.trigger import Trigger
 

@@ -426,4 +426,4 @@ def _long() -> Any:
 
 
 def _purged(result: TriggerResult) -> TriggerResult:
-    return TriggerResult.FIRE_AND_PURGE if result.is_fire() else result
+    return TriggerResult.FIRE_AND_PURGE if result is TriggerResult.FIRE else result

@@ -12,7 +12,6 @@ from millpond.errors import InvalidProgramError
 
 if TYPE_CHECKING:
     from millpond.common.serializer import TypeSerializer
-
     from millpond.common.time import Duration, Time
     from millpond.datastream._windows.trigger import Trigger
 

@@ -75,10 +75,9 @@ def _check_trigger(spec: WindowSpec) -> None:
 def _check_functions(spec: WindowSpec) -> None:
     if spec.reduce is not None and spec.aggregate is not None:
         raise InvalidProgramError("A window has either a reduce or an aggregate function.")
-    if spec.reduce is not None and not (
-        isinstance(spec.reduce, ReduceFunction) or callable(spec.reduce)
-    ):
-        _refuse(spec.reduce, "reduce function", "a ReduceFunction or a callable")
+    reduce: Any = spec.reduce
+    if reduce is not None and not (isinstance(reduce, ReduceFunction) or callable(reduce)):
+        _refuse(reduce, "reduce function", "a ReduceFunction or a callable")
     if spec.aggregate is not None:
         _check_kind(spec.aggregate, AggregateFunction, "aggregate function")
     function = spec.window_function

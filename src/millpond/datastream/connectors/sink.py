@@ -9,11 +9,13 @@ idempotent, and whatever was written after it must be dropped or overwritten.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.clock import Clock
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from millpond.clock import Clock
 
 __all__ = ("Committable", "Sink", "SinkWriter", "SinkWriterContext")
 
@@ -41,21 +43,21 @@ class SinkWriter(ABC):
     def write(self, values: list[Any], timestamps: list[int] | None) -> None:
         """Write a batch. Raises ConnectorError."""
 
-    def prepare_commit(self, *, end_of_input: bool) -> list[Committable]:  # noqa: ARG002
+    def prepare_commit(self, *, end_of_input: bool) -> list[Committable]:
         """Flush, and return what becomes visible when the coming checkpoint is complete.
 
         Without checkpointing it is called once, at the end of input.
         """
         return []
 
-    def snapshot(self, checkpoint_id: int) -> list[Any]:  # noqa: ARG002
+    def snapshot(self, checkpoint_id: int) -> list[Any]:
         """Return the writer's state after `prepare_commit`, one msgpack-able element a list item.
 
         After a restore with another parallelism the elements are dealt anew.
         """
         return []
 
-    def close(self) -> None:  # noqa: B027 - nothing is open
+    def close(self) -> None:
         """Release files without making anything visible; may be called twice."""
 
 
@@ -66,7 +68,7 @@ class Sink(ABC):
     def create_writer(self, context: SinkWriterContext, restored: Sequence[Any]) -> SinkWriter:
         """Make the writer of one subtask; `restored` are elements that `snapshot` returned."""
 
-    def commit(self, committables: Sequence[Committable]) -> None:  # noqa: B027
+    def commit(self, committables: Sequence[Committable]) -> None:
         """Make these visible, in order; doing it again changes nothing.
 
         Raises:

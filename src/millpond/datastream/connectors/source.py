@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.clock import Clock
-from millpond.common.watermark_strategy import WatermarkStrategy
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from millpond.clock import Clock
+    from millpond.common.watermark_strategy import WatermarkStrategy
 
 __all__ = ("Records", "Source", "Split", "SplitReader")
 
@@ -62,7 +64,7 @@ class SplitReader(ABC):
         Stored in checkpoints as msgpack.
         """
 
-    def close(self) -> None:  # noqa: B027 - nothing is open
+    def close(self) -> None:
         """Release files; may be called twice."""
 
 

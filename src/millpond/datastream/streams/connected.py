@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.common.typeinfo import TypeInformation
 from millpond.datastream.functions import (
     BroadcastProcessFunction,
     CoFlatMapFunction,
@@ -22,11 +20,16 @@ from millpond.datastream.operator_spec import (
     CoProcessSpec,
     OperatorSpec,
 )
-from millpond.datastream.state import MapStateDescriptor
 from millpond.datastream.streams.keyed import KeyedStream
 from millpond.datastream.streams.plain import DataStream
 from millpond.datastream.transformation import Edge
 from millpond.errors import InvalidProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.datastream.state import MapStateDescriptor
 
 __all__ = ("BroadcastConnectedStream", "BroadcastStream", "ConnectedStreams")
 
@@ -88,7 +91,7 @@ class ConnectedStreams:
     def _add(
         self, name: str, spec: OperatorSpec, output_type: TypeInformation | None
     ) -> DataStream:
-        keyed = self.stream1._key if self._is_keyed() else None  # type: ignore[attr-defined]  # noqa: SLF001
+        keyed = self.stream1._key if self._is_keyed() else None  # type: ignore[attr-defined]
         return _two_inputs(self.stream1, self.stream2, name, spec, output_type, keyed)
 
 
@@ -150,7 +153,7 @@ def _two_inputs(
     edges = tuple(
         Edge(edge.source, edge.partitioning, edge.side_tag, index)
         for index, stream in enumerate((first, second))
-        for edge in stream._edges  # noqa: SLF001
+        for edge in stream._edges
     )
     transformation = environment.add_transformation(
         name, spec, edges, output_type=output_type, keyed=keyed

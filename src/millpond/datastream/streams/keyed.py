@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from millpond.common.typeinfo import TypeInformation
 from millpond.datastream.functions import KeyedProcessFunction, ReduceFunction
 from millpond.datastream.operator_spec import (
     AggregationKind,
@@ -14,12 +12,15 @@ from millpond.datastream.operator_spec import (
     ProcessSpec,
     ReduceSpec,
 )
-from millpond.datastream.partitioning import KeyGroupPartitioning
 from millpond.datastream.streams.plain import DataStream, function_or_callable
 from millpond.datastream.transformation import Edge
 from millpond.errors import InvalidProgramError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.datastream.partitioning import KeyGroupPartitioning
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
     from millpond.datastream.streams.windowed import WindowedStream
     from millpond.datastream.window import WindowAssigner

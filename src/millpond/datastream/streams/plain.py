@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from millpond.common.typeinfo import TypeInformation
-from millpond.common.watermark_strategy import WatermarkStrategy
 from millpond.datastream.connectors.print import PrintSink
 from millpond.datastream.functions import (
     FilterFunction,
@@ -24,10 +21,10 @@ from millpond.datastream.operator_spec import (
     MapSpec,
     OperatorSpec,
     ProcessSpec,
+    SinkFunctionSpec,
     SinkSpec,
     TimestampsSpec,
 )
-from millpond.datastream.output_tag import OutputTag
 from millpond.datastream.partitioning import (
     BroadcastPartitioning,
     CustomPartitioning,
@@ -40,12 +37,17 @@ from millpond.datastream.partitioning import (
 )
 from millpond.datastream.streams.named import NamedStream
 from millpond.datastream.streams.sink import DataStreamSink
-from millpond.datastream.transformation import ChainingStrategy, Edge, Transformation
+from millpond.datastream.transformation import ChainingStrategy, Edge
 from millpond.errors import InvalidProgramError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from millpond.common.execution_config import ExecutionConfig
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.common.watermark_strategy import WatermarkStrategy
     from millpond.datastream.connectors.sink import Sink
+    from millpond.datastream.output_tag import OutputTag
     from millpond.datastream.state import MapStateDescriptor
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
     from millpond.datastream.streams.closeable_iterator import CloseableIterator
@@ -135,7 +137,9 @@ class DataStream(NamedStream):
         output_type: TypeInformation | None = None,
     ) -> DataStream:
         """Turn each record into one."""
-        return self._add("Map", MapSpec(function_or_callable(func, MapFunction, "map")), output_type)
+        return self._add(
+            "Map", MapSpec(function_or_callable(func, MapFunction, "map")), output_type
+        )
 
     def flat_map(
         self,
@@ -267,9 +271,7 @@ class DataStream(NamedStream):
 
     # -- time
 
-    def assign_timestamps_and_watermarks(
-        self, watermark_strategy: WatermarkStrategy
-    ) -> DataStream:
+    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         """Give records event times and the stream watermarks."""
         spec = TimestampsSpec(watermark_strategy)
         return self._add("Timestamps/Watermarks", spec, self.get_type())
@@ -282,8 +284,11 @@ class DataStream(NamedStream):
 
     def add_sink(self, sink_func: SinkFunction | Sink) -> DataStreamSink:
         """Write to a sink, in PyFlink's older spelling."""
-        sink = sink_func.sink if isinstance(sink_func, SinkFunction) else sink_func
-        return self._add_sink("Sink", sink)
+        if not isinstance(sink_func, SinkFunction):
+            return self._add_sink("Sink", sink_func)
+        spec = SinkFunctionSpec(sink_func)
+        transformation = self._environment.add_transformation("Sink", spec, self._edges)
+        return DataStreamSink(transformation)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Print each record on standard output, as PyFlink does."""
@@ -337,6 +342,4 @@ def _project(stream: DataStream, indexes: tuple[int, ...]) -> DataStream:
         names = output_type.get_field_names()
         projected = Types.ROW_NAMED([names[index] for index in indexes], types)
         return stream.map(lambda row: Row(*[row[index] for index in indexes]), projected)
-    return stream.map(
-        lambda value: tuple(value[index] for index in indexes), Types.TUPLE(types)
-    )
+    return stream.map(lambda value: tuple(value[index] for index in indexes), Types.TUPLE(types))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from millpond.common.typeinfo import TypeInformation
 from millpond.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -16,14 +14,17 @@ from millpond.datastream.functions import (
     WindowFunction,
 )
 from millpond.datastream.operator_spec import WindowSpec
-from millpond.datastream.output_tag import OutputTag
-from millpond.datastream.streams.keyed import KeyedStream
 from millpond.datastream.streams.plain import DataStream, function_or_callable
 from millpond.datastream.window import Evictor, MergingWindowAssigner, Trigger, WindowAssigner
 from millpond.errors import InvalidProgramError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.common.typeinfo import TypeInformation
+    from millpond.datastream.output_tag import OutputTag
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from millpond.datastream.streams.keyed import KeyedStream
 
 __all__ = ("AllWindowedStream", "WindowedStream")
 
@@ -125,9 +126,7 @@ class _Windowed:
         )
         return self._add("Aggregate", spec, output_type)
 
-    def apply(
-        self, window_function: Any, output_type: TypeInformation | None = None
-    ) -> DataStream:
+    def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
         """Call a window function with all records of the window."""
         if not isinstance(window_function, self._apply_kind):
             raise InvalidProgramError(
@@ -162,7 +161,7 @@ class _Windowed:
             # Evictors need the elements: keep them, and combine when the window fires.
             function_name = f"Evicting {function_name}"
         name = f"{type(spec.assigner).__name__}, {function_name}"
-        stream = self._stream._add(name, spec, output_type)  # noqa: SLF001
+        stream = self._stream._add(name, spec, output_type)
         if self._all_windows:
             stream.force_non_parallel()
         return stream

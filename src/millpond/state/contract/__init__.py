@@ -1,0 +1,1 @@
+"""The contract between operators and stores; what a third party's backend implements."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.datastream.functions import AggregateFunction
 from millpond.datastream.state import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -18,9 +16,14 @@ from millpond.datastream.state import (
     ValueStateDescriptor,
 )
 from millpond.errors import StateTypeError
-from millpond.serialization.coder import Coder
 from millpond.serialization.coders import coder_for
 from millpond.state.contract.namespace import VOID, NamespaceSerializer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.datastream.functions import AggregateFunction
+    from millpond.serialization.coder import Coder
 
 __all__ = ("StateDefinition", "StateKind")
 
@@ -79,13 +82,16 @@ class StateDefinition:
             return cls(name, StateKind.MAP, coder, key_coder, namespace=namespace, ttl=ttl)
         if isinstance(descriptor, ReducingStateDescriptor):
             reduce = descriptor.get_reduce_function().reduce
-            return cls(
-                name, StateKind.REDUCING, coder, reduce=reduce, namespace=namespace, ttl=ttl
-            )
+            return cls(name, StateKind.REDUCING, coder, reduce=reduce, namespace=namespace, ttl=ttl)
         if isinstance(descriptor, AggregatingStateDescriptor):
             aggregate = descriptor.get_agg_function()
             return cls(
-                name, StateKind.AGGREGATING, coder, aggregate=aggregate, namespace=namespace, ttl=ttl
+                name,
+                StateKind.AGGREGATING,
+                coder,
+                aggregate=aggregate,
+                namespace=namespace,
+                ttl=ttl,
             )
         if isinstance(descriptor, ListStateDescriptor):
             return cls(name, StateKind.LIST, coder, namespace=namespace, ttl=ttl)

@@ -37,7 +37,7 @@ class KeyGroupRange(NamedTuple):
         return isinstance(key_group, int) and self.start <= key_group <= self.end
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # a range has no values to count
         """How many key groups it holds."""
         return max(0, self.end - self.start + 1)
 
@@ -87,8 +87,7 @@ def validate_parallelism(parallelism: int, max_parallelism: int) -> None:
     """
     if not 0 < max_parallelism <= UPPER_BOUND_MAX_PARALLELISM:
         raise ConfigurationError(
-            f"Max parallelism {max_parallelism} is not between 1 and "
-            f"{UPPER_BOUND_MAX_PARALLELISM}."
+            f"Max parallelism {max_parallelism} is not between 1 and {UPPER_BOUND_MAX_PARALLELISM}."
         )
     if not 0 < parallelism <= max_parallelism:
         raise ConfigurationError(

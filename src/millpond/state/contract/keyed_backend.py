@@ -6,26 +6,29 @@ A third party's backend implements both; `millpond.testing` ships the suite that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millpond.clock import Clock
-from millpond.datastream.state import State
 from millpond.errors import NoCurrentKeyError
-from millpond.formats.handles import KeyedHandle
-from millpond.serialization.key_serializer import KeySerializer
-from millpond.state.contract.definition import StateDefinition
-from millpond.state.contract.key_group import KeyGroupRange
-from millpond.state.contract.namespace import NamespaceSerializer
-from millpond.state.contract.snapshot import (
-    Snapshot,
-    SnapshotOptions,
-    SnapshotReader,
-    SnapshotStreams,
-)
-from millpond.state.contract.timer_queue import TimerQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from millpond.clock import Clock
+    from millpond.datastream.state import State
+    from millpond.formats.handles import KeyedHandle
+    from millpond.serialization.key_serializer import KeySerializer
+    from millpond.state.contract.definition import StateDefinition
+    from millpond.state.contract.key_group import KeyGroupRange
+    from millpond.state.contract.namespace import NamespaceSerializer
+    from millpond.state.contract.snapshot import (
+        Snapshot,
+        SnapshotOptions,
+        SnapshotReader,
+        SnapshotStreams,
+    )
+    from millpond.state.contract.timer_queue import TimerQueue
 
 __all__ = ("NO_KEY", "KeyedBackendParameters", "KeyedStateBackend", "StateStore")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 
-from millpond.formats.handles import StreamHandle
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from millpond.formats.handles import StreamHandle
 
 __all__ = (
     "SavepointFormat",

@@ -90,6 +90,19 @@ class _TextValueState(HeapValueState):
 
 
 @final
+class _LongValueState(HeapValueState):
+    """A 64-bit integer, the commonest type: its bounds are constants of the code."""
+
+    __slots__ = ()
+
+    def update(self, value: Any) -> None:
+        if type(value) is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+            self._entries[self._scope.current_key] = value
+        else:
+            self._update_checked(value)
+
+
+@final
 class _IntegerValueState(HeapValueState):
     """An integer of bounded size."""
 
@@ -115,6 +128,8 @@ def heap_value_state(
     coder = definition.value_coder
     if coder.signature in EXACT_TYPES:
         return _ExactValueState(definition, table, backend)
+    if coder.signature == "LONG":
+        return _LongValueState(definition, table, backend)
     if coder.signature in INTEGER_RANGES:
         return _IntegerValueState(definition, table, backend)
     if coder.signature == "STRING":

@@ -95,7 +95,8 @@ def assign(
             received, first = _split([part for _, part in parts[name]], parallelism, first)
         for index, subtask_parts in enumerate(received):
             dealt[index].extend((name, mode, part) for part in subtask_parts)
-    return [_handles(subtask) for subtask in dealt]
+    order = [handle.stream for handle in old if handle is not None]
+    return [_handles(subtask, order) for subtask in dealt]
 
 
 def _split(parts: list[_Part], parallelism: int, first: int) -> tuple[list[list[_Part]], int]:
@@ -125,11 +126,14 @@ def _grouped(elements: Iterator[tuple[StreamHandle, int]]) -> list[_Part]:
 
 
 def _handles(
-    parts: list[tuple[str, DistributionMode, _Part]],
+    parts: list[tuple[str, DistributionMode, _Part]], order: Sequence[StreamHandle]
 ) -> tuple[OperatorStateHandle, ...]:
-    """Join the parts of one subtask into one handle a stream, in the order of their streams."""
-    streams: dict[int, tuple[StreamHandle, dict[str, OperatorStatePartition]]] = {}
+    """Join the parts of one subtask into one handle a stream; the streams in their old order."""
+    by_stream: dict[int, dict[str, OperatorStatePartition]] = {}
     for name, mode, (stream, offsets) in parts:
-        _, partitions = streams.setdefault(id(stream), (stream, {}))
-        partitions[name] = OperatorStatePartition(mode, offsets)
-    return tuple(OperatorStateHandle(partitions, stream) for stream, partitions in streams.values())
+        by_stream.setdefault(id(stream), {})[name] = OperatorStatePartition(mode, offsets)
+    return tuple(
+        OperatorStateHandle(by_stream[id(stream)], stream)
+        for stream in order
+        if id(stream) in by_stream
+    )

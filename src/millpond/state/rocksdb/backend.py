@@ -50,11 +50,21 @@ if TYPE_CHECKING:
     from millpond.state.contract.keyed_backend import KeyedBackendParameters
     from millpond.state.contract.namespace import NamespaceSerializer
     from millpond.state.contract.snapshot import Snapshot, SnapshotOptions, SnapshotStreams
+    from millpond.state.rocksdb.database import ColumnFamily
     from millpond.state.rocksdb.memory import StoreMemory
     from millpond.state.rocksdb.options import OptionLayers
     from millpond.state.rocksdb.state import RocksDBState
 
 __all__ = ("BackendSettings", "RocksDBKeyedStateBackend")
+
+_STATES: dict[
+    StateKind, Callable[[StateDefinition, ColumnFamily, KeyedStateBackend], RocksDBState]
+] = {
+    StateKind.VALUE: rocksdb_value_state,
+    StateKind.MAP: RocksDBMapState,
+    StateKind.REDUCING: RocksDBReducingState,
+    StateKind.AGGREGATING: RocksDBAggregatingState,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +171,14 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
             table.ttl = TtlPolicy.of(definition.ttl)
             if table.ttl.cleanup_size:
                 is_map = definition.kind == StateKind.MAP
-                codec = table.stored.codec
-                table.sweep = TtlSweep(table.family, codec, table.ttl, is_map=is_map)
+                table.sweep = TtlSweep(table.family, table.stored, table.ttl, is_map=is_map)
         table.definition = definition
         self._divide_cache()
 
     def _make_state(self, stored: StateDefinition, table: StateTable) -> RocksDBState:
         if stored.kind == StateKind.LIST:
             return RocksDBListState(stored, table.family, self, self._sequence)
-        make: Callable[[StateDefinition, Any, KeyedStateBackend], RocksDBState] = {
-            StateKind.VALUE: rocksdb_value_state,
-            StateKind.MAP: RocksDBMapState,
-            StateKind.REDUCING: RocksDBReducingState,
-            StateKind.AGGREGATING: RocksDBAggregatingState,
-        }[stored.kind]
-        return make(stored, table.family, self)
+        return _STATES[stored.kind](stored, table.family, self)
 
     def _split_lists(self, table: StateTable) -> None:
         """Give lists of Flink's snapshots, known as lists only now, a row an element."""

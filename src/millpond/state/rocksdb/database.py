@@ -135,7 +135,7 @@ class Database:
         """
         import rocksdict
 
-        self._binding = rocksdict
+        self._binding: Any = rocksdict
         self.path = path
         self.settings = settings
         self._clock = clock
@@ -151,14 +151,14 @@ class Database:
         default = self._family_settings[DEFAULT_COLUMN_FAMILY]
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._database = rocksdict.Rdict(
+            self._database: Any = rocksdict.Rdict(
                 str(path),
                 database_options(rocksdict, settings, default, buffers),
                 column_families=options,
             )
         except Exception as error:
             raise store_error(error, "opening the database", path) from error
-        self._write_options = rocksdict.WriteOptions()
+        self._write_options = self._binding.WriteOptions()
         # A property, although the binding's type stub declares a method.
         self._write_options.disable_wal = True
         self._write_options.no_slowdown = True

@@ -148,7 +148,7 @@ class IncrementalSnapshot(Snapshot[KeyedHandle | None]):
         except BaseException:
             out.abort()
             raise
-        assert handle is not None  # noqa: S101 - a header is never empty
+        assert handle is not None
         return handle
 
     def cancel(self) -> None:

@@ -24,7 +24,7 @@ _PIECE_ROWS: Final = 512
 
 
 @final
-class RocksDBListState(RocksDBState, ListState):
+class RocksDBListState(RocksDBState, ListState[Any]):
     """Elements in the order they were added.
 
     A row is composite key ‖ 8-byte sequence number; the numbers ascend over the whole backend.
@@ -32,7 +32,7 @@ class RocksDBListState(RocksDBState, ListState):
     when the cache is written back, `_clean` whole lists, short ones, as the database has them.
     """
 
-    __slots__ = ("_clean", "_cleared", "_fits", "_operations", "_sequence", "_tails")
+    __slots__ = ("_appended", "_clean", "_cleared", "_fits", "_loaded", "_sequence", "_tails")
 
     def __init__(
         self,
@@ -45,7 +45,8 @@ class RocksDBListState(RocksDBState, ListState):
         self._tails: dict[Any, list[Any]] = {}
         self._clean: dict[Any, list[Any]] = {}
         self._cleared: dict[Any, None] = {}
-        self._operations = 0
+        self._appended = 0
+        self._loaded = 0
         self._sequence = sequence
         self._fits = fits(definition.value_coder)
 
@@ -55,7 +56,7 @@ class RocksDBListState(RocksDBState, ListState):
         tail = self._tails.get(slot, ())
         if slot in self._cleared:
             return list(tail)
-        stored = self._clean.get(slot)
+        stored: list[Any] | Cursor | None = self._clean.get(slot)
         if stored is None:
             stored = self._load(slot)
         if isinstance(stored, list):
@@ -74,8 +75,8 @@ class RocksDBListState(RocksDBState, ListState):
             self._tails[slot] = [value]
         else:
             tail.append(value)
-        self._operations += 1
-        if self._operations > self.cache_entries:
+        self._appended += 1
+        if self._appended > self.cache_entries:
             self.evict()
 
     def add_all(self, values: Iterable[Any]) -> None:
@@ -110,7 +111,7 @@ class RocksDBListState(RocksDBState, ListState):
     def _pieces(self, slot: Any) -> Iterator[list[Any]]:
         tail = self._tails.get(slot, [])[:]
         if slot not in self._cleared:
-            stored = self._clean.get(slot)
+            stored: list[Any] | Cursor | None = self._clean.get(slot)
             if stored is None:
                 stored = self._load(slot)
             if isinstance(stored, list):
@@ -123,8 +124,8 @@ class RocksDBListState(RocksDBState, ListState):
         if not elements:
             return
         self._tails.setdefault(slot, []).extend(elements)
-        self._operations += len(elements)
-        if self._operations > self.cache_entries:
+        self._appended += len(elements)
+        if self._appended > self.cache_entries:
             self.evict()
 
     def _clear(self, slot: Any) -> None:
@@ -147,9 +148,11 @@ class RocksDBListState(RocksDBState, ListState):
         finally:
             if len(elements) <= _CACHED_ELEMENTS:
                 cursor.close()
-        self._operations += len(elements) + 1
-        if self._operations > self.cache_entries:
-            self.evict()
+        # Only what is clean may be dropped here: the caller holds the tail of this list.
+        self._loaded += len(elements) + 1
+        if self._loaded > self.cache_entries:
+            self._clean.clear()
+            self._loaded = 0
         self._clean[slot] = elements
         return elements
 
@@ -191,6 +194,8 @@ class RocksDBListState(RocksDBState, ListState):
                     del clean[slot]
         self._tails.clear()
         self._cleared.clear()
+        self._loaded += self._appended
+        self._appended = 0
 
     def evict(self) -> None:
         """Flush and drop all lists."""
@@ -198,7 +203,7 @@ class RocksDBListState(RocksDBState, ListState):
         self._tails.clear()
         self._cleared.clear()
         self._clean.clear()
-        self._operations = 0
+        self._appended = self._loaded = 0
 
     def _write(self) -> None:
         if not self._tails and not self._cleared:

@@ -28,7 +28,7 @@ _Entries = dict[Any, Any]
 
 
 @final
-class RocksDBMapState(RocksDBState, MapState):
+class RocksDBMapState(RocksDBState, MapState[Any, Any]):
     """Entries of the user's keys and values, iterated in the order of the keys' bytes.
 
     `_dirty` and `_clean` map a slot to what is known of its entries, ABSENT for none: what is not

@@ -120,7 +120,8 @@ class OptionLayers:
                 if configuration.contains(option):
                     layer[name] = configuration.get(option)
         if configuration.contains(keys.COMPRESSION_PER_LEVEL):
-            self._family_layer["compression"] = tuple(configuration.get(keys.COMPRESSION_PER_LEVEL))
+            compressions: list[keys.CompressionType] = configuration.get(keys.COMPRESSION_PER_LEVEL)
+            self._family_layer["compression"] = tuple(compressions)
         if configuration.contains(keys.BLOOM_FILTER):
             bits = configuration.get(keys.BLOOM_FILTER_BITS_PER_KEY)
             self._family_layer["bloom_bits_per_key"] = (
@@ -137,7 +138,9 @@ class OptionLayers:
         settings = DatabaseSettings(**self._database_layer)
         if self._factory is None:
             return settings
-        return self._ask(self._factory.create_db_options, settings, DatabaseSettings)
+        create = self._factory.create_db_options
+        asked: DatabaseSettings = self._ask(create, settings, DatabaseSettings)
+        return asked
 
     def column_family(self) -> ColumnFamilySettings:
         """Return the settings of a column family; the factory is asked for each.

@@ -41,7 +41,7 @@ class _CombiningState(ValueRows):
 
 
 @final
-class RocksDBReducingState(_CombiningState, ReducingState):
+class RocksDBReducingState(_CombiningState, ReducingState[Any]):
     """The reduction of everything added."""
 
     __slots__ = ("_reduce",)
@@ -73,7 +73,7 @@ class RocksDBReducingState(_CombiningState, ReducingState):
 
 
 @final
-class RocksDBAggregatingState(_CombiningState, AggregatingState):
+class RocksDBAggregatingState(_CombiningState, AggregatingState[Any, Any]):
     """The accumulator of everything added."""
 
     __slots__ = ("_aggregate",)

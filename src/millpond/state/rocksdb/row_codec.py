@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ("RowCodec", "split_list")
 
 _INT = struct.Struct(">i")
+_pack_int = _INT.pack
+_unpack_int = _INT.unpack_from
 _TTL_CHUNK = struct.Struct(">qi")
 _DELIMITER = 0x2C
 
@@ -43,7 +45,7 @@ class RowCodec:
         """Return the chunk of one value."""
         data = self._encode(value)
         if self._user_coder is None:
-            return _INT.pack(len(data)) + data
+            return _pack_int(len(data)) + data
         return data[:8] + _INT.pack(len(data) - 8) + data[8:]
 
     def decode(self, row: bytes) -> Any:
@@ -52,10 +54,13 @@ class RowCodec:
         Raises:
             FormatError: the bytes are no chunk.
         """
-        end = self._check(row)
-        if self._user_coder is None:
+        end = len(row)
+        if self._user_coder is None and end >= 4 and _unpack_int(row)[0] == end - 4:
             value, value_end = self.coder.decode_from(row, 4)
+        elif self._user_coder is None:
+            raise FormatError("A stored value has an impossible length.", bytes=end)
         else:
+            self._check(row)
             user_value, value_end = self._user_coder.decode_from(row, 12)
             value = _TTL_CHUNK.unpack_from(row)[0], user_value
         if value_end != end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
 
 from millpond.errors import (
@@ -32,6 +33,8 @@ MISSING: Any = object()
 
 _MAX_BYTES = (1 << 31) - 1
 _POINT_DELETES = 256
+_VOID_BYTES = VOID.encode(VOID_NAMESPACE)
+_row_key = itemgetter(0)
 _FIRST_CACHE_ENTRIES = 1 << 14
 _SMALLEST_CACHE = 64
 # What an entry of a dictionary with its key and value takes beside what its bytes say.
@@ -42,7 +45,8 @@ _BYTES_IN_MEMORY_PER_BYTE = 2
 class _Scope(Protocol):
     """What knows the slot to use; the backend itself where there is no namespace."""
 
-    current_key: Any
+    @property
+    def current_key(self) -> Any: ...
 
 
 @final
@@ -78,10 +82,14 @@ class RocksDBState:
     __slots__ = (
         "_backend",
         "_cache_bytes",
+        "_encode_key_bytes",
         "_family",
+        "_key_group",
+        "_key_groups",
         "_max_parallelism",
         "_operator_name",
         "_prefix_length",
+        "_prefixes",
         "_scope",
         "_void",
         "cache_entries",
@@ -104,6 +112,14 @@ class RocksDBState:
         self._operator_name = parameters.operator_name
         self._max_parallelism = parameters.max_parallelism
         self._prefix_length = 1 if parameters.max_parallelism <= 128 else 2
+        serializer = parameters.key_serializer
+        self._encode_key_bytes = serializer.encode
+        self._key_group = serializer.key_group
+        self._key_groups = serializer.key_groups
+        start, end = parameters.key_group_range
+        self._prefixes = {
+            group: group.to_bytes(self._prefix_length, "big") for group in range(start, end + 1)
+        }
         self._void = definition.namespace is VOID
         # The idiom of all accesses: self._dirty.get(self._scope.current_key).
         self._scope: _Scope = backend if self._void else _NamespacedScope(backend, self)
@@ -125,7 +141,7 @@ class RocksDBState:
         """Write rows, sorted, and learn from them how large the cached objects are."""
         if not rows:
             return
-        rows.sort()
+        rows.sort(key=_row_key)
         self._family.write(rows)
         size = sum(len(key) + (len(value) if value is not None else 0) for key, value in rows)
         entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(rows)
@@ -145,22 +161,46 @@ class RocksDBState:
         Raises:
             KeyGroupOutOfRangeError: the key belongs to another subtask.
         """
-        key, namespace = (slot, VOID_NAMESPACE) if self._void else slot
-        parameters = self._backend.parameters
-        encoded = parameters.key_serializer.encode(key)
-        key_group = parameters.key_serializer.key_group(key, self._max_parallelism)
-        start, end = parameters.key_group_range
-        if not start <= key_group <= end:
-            raise KeyGroupOutOfRangeError(
-                f"Key group {key_group} is not one of this subtask's ({start} to {end}).",
-                key=repr(key)[:200],
-                state=self.definition.name,
-                operator=self._operator_name,
-            )
-        return (
-            key_group.to_bytes(self._prefix_length, "big")
-            + encoded
-            + self.definition.namespace.encode(namespace)
+        if self._void:
+            key, namespace = slot, _VOID_BYTES
+        else:
+            key = slot[0]
+            namespace = self.definition.namespace.encode(slot[1])
+        prefix = self._prefixes.get(self._key_group(key, self._max_parallelism))
+        if prefix is None:
+            self._refuse_key(key)
+        return prefix + self._encode_key_bytes(key) + namespace
+
+    def composite_keys(self, slots: Iterable[Any]) -> list[bytes]:
+        """Return the composite key of each slot; cheaper than one by one."""
+        encode, prefixes = self._encode_key_bytes, self._prefixes
+        listed = list(slots)
+        keys = listed if self._void else [slot[0] for slot in listed]
+        groups = self._key_groups(keys, self._max_parallelism)
+        try:
+            starts = [
+                prefixes[group] + encode(key) for group, key in zip(groups, keys, strict=True)
+            ]
+        except KeyError:
+            for key in keys:
+                if self._key_group(key, self._max_parallelism) not in prefixes:
+                    self._refuse_key(key)
+            raise
+        if self._void:
+            return [start + _VOID_BYTES for start in starts]
+        encode_namespace = self.definition.namespace.encode
+        return [
+            start + encode_namespace(slot[1]) for start, slot in zip(starts, listed, strict=True)
+        ]
+
+    def _refuse_key(self, key: Any) -> NoReturn:
+        start, end = self._backend.parameters.key_group_range
+        raise KeyGroupOutOfRangeError(
+            f"A key belongs to a key group that is not one of this subtask's ({start} to {end}).",
+            hint="The key selector must return the same key for a record every time.",
+            key=repr(key)[:200],
+            state=self.definition.name,
+            operator=self._operator_name,
         )
 
     def slots(self, *, with_user_keys: bool = False) -> Iterator[tuple[Any, Any, int]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 if TYPE_CHECKING:
     from millpond.state.contract.ttl import TtlPolicy
     from millpond.state.rocksdb.database import ColumnFamily, Cursor
-    from millpond.state.rocksdb.row_codec import RowCodec
+    from millpond.state.rocksdb.state import RocksDBState
 
 __all__ = ("TtlSweep",)
 
@@ -20,7 +20,9 @@ _LONGEST_PAUSE_MS: Final = 60_000
 
 @final
 class TtlSweep:
-    """Walks over a column family again and again, so many rows after each batch.
+    """Walks over the rows of a state again and again, so many after each batch.
+
+    A walk begins with writing the state's cache back, so that it sees everything.
 
     After a walk it rests for half the TTL, at most a minute: a row is gone after one and a half
     TTL and the time of a walk, as long as there are batches. Rows that changed since the walk
@@ -28,13 +30,14 @@ class TtlSweep:
     since state objects with TTL check what they read.
     """
 
-    __slots__ = ("_codec", "_cursor", "_family", "_is_map", "_next_ms", "_policy")
+    __slots__ = ("_codec", "_cursor", "_family", "_is_map", "_next_ms", "_policy", "_stored")
 
     def __init__(
-        self, family: ColumnFamily, codec: RowCodec, policy: TtlPolicy, *, is_map: bool
+        self, family: ColumnFamily, stored: RocksDBState, policy: TtlPolicy, *, is_map: bool
     ) -> None:
         self._family = family
-        self._codec = codec
+        self._stored = stored
+        self._codec = stored.codec
         self._policy = policy
         self._is_map = is_map
         self._cursor: Cursor | None = None
@@ -47,6 +50,7 @@ class TtlSweep:
                 self._next_ms = now_ms + min(self._policy.ttl_ms, _LONGEST_PAUSE_MS)
             if now_ms < self._next_ms:
                 return
+            self._stored.flush()
             self._cursor = self._family.cursor()
         cursor, until = self._cursor, now_ms - self._policy.ttl_ms
         expired, is_map = self._codec.expired, self._is_map

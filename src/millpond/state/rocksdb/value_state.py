@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.state import ValueState
+from millpond.errors import KeyGroupOutOfRangeError
 from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, fits
 from millpond.state.rocksdb.state import MISSING, RocksDBState
 
@@ -86,28 +87,36 @@ class ValueRows(RocksDBState):
         dirty.clear()
 
     def _write(self, dirty: dict[Any, Any]) -> None:
-        composite_key, encode, known = self.composite_key, self.encode, self._clean.get
+        encode, known = self.codec.encode, self._clean.get
         rows: list[tuple[bytes, bytes | None]] = []
         append = rows.append
-        for slot, value in dirty.items():
-            if value is not None:
-                append((composite_key(slot), encode(slot, value)))
-            elif known(slot, MISSING) is not None:
-                # Not for what is known to be absent: tombstones slow all later reads down.
-                append((composite_key(slot), None))
+        slot = value = None
+        try:
+            for row_key, (slot, value) in zip(
+                self.composite_keys(dirty), dirty.items(), strict=True
+            ):
+                if value is not None:
+                    append((row_key, encode(value)))
+                elif known(slot, MISSING) is not None:
+                    # Not for what is known to be absent: tombstones slow all later reads down.
+                    append((row_key, None))
+        except KeyGroupOutOfRangeError:
+            raise
+        except Exception as error:
+            raise self.unencodable(error, slot, value) from error
         self._write_rows(rows)
 
 
-class RocksDBValueState(ValueRows, ValueState):
+class RocksDBValueState(ValueRows, ValueState[Any]):
     """A value of a type that needs no check: pickled."""
 
     __slots__ = ()
 
     def value(self) -> Any:
         """Return the value, None if there is none."""
-        slot = self._scope.current_key
-        value = self._dirty.get(slot, MISSING)
-        return self._load(slot) if value is MISSING else value
+        value = self._dirty.get(self._scope.current_key)
+        # None is a value that was removed, or one that the dictionary does not know.
+        return self._read(self._scope.current_key) if value is None else value
 
     def update(self, value: Any) -> None:
         """Set the value; None removes it."""

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from millpond.state.heap import table as module
 from millpond.state.heap.overlay import Overlay
 from millpond.state.heap.table import HeapTable
 
@@ -97,8 +98,10 @@ def test_many_overlapping_snapshots_keep_the_number_of_layers_bounded():
     assert table.active == expected
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_against_a_dictionary(seed):
+@pytest.mark.parametrize("seed", range(30))
+def test_against_a_dictionary(seed, monkeypatch):
+    monkeypatch.setattr(module, "_MERGE_SLICE", 2)
+    monkeypatch.setattr(module, "_MAX_FROZEN_LAYERS", 2)
     rng = random.Random(seed)
     table, model = HeapTable(list.copy), {}
     views = []

@@ -136,12 +136,12 @@ class LocalPartStorage(_FileSystemStorage):
 
     def create(self, path: str) -> OpenPart:
         """Start a part; a name that exists is an error, never overwritten."""
-        file = Path(path).open("xb")  # noqa: SIM115 - the part owns it
+        file = Path(path).open("xb")
         return _LocalPart(file)
 
     def resume(self, path: str, length: int) -> OpenPart:
         """Truncate a part to `length` and append to it."""
-        file = Path(path).open("r+b")  # noqa: SIM115 - the part owns it
+        file = Path(path).open("r+b")
         try:
             if file.seek(0, os.SEEK_END) < length:
                 raise EOFError(f"{path} is shorter than {length} bytes")

@@ -1,4 +1,4 @@
-"""`CombiningWindowOperator`: the common case of windows, in one loop a batch."""
+"""`EventTimeWindowOperator`: the common case of windows, in one loop a batch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from millpond.state.contract.states import SupportsEntries
 if TYPE_CHECKING:
     from millpond.datastream.operator_spec import WindowSpec
 
-__all__ = ("CombiningWindowOperator",)
+__all__ = ("EventTimeWindowOperator",)
 
 _Entries = MutableMapping[Any, Any]
 
 
 @final
-class CombiningWindowOperator(WindowOperator):
-    """Tumbling or sliding event-time windows with the default trigger and one value a window.
+class EventTimeWindowOperator(WindowOperator):
+    """Tumbling or sliding event-time windows with the default trigger and without an evictor.
 
-    It keeps the same state and timers as `WindowOperator` and gives the same results. The
-    default trigger needs asking only for late records, so a batch without one costs a record
-    its window, one look-up, the user's function and one assignment. A batch with late records, and
-    a store without `SupportsEntries`, go the general way.
+    It keeps the same state and timers as `WindowOperator` and gives the same results. The default
+    trigger needs asking only about late records, so in a batch without one a record costs its
+    window, the look-up of the window's contents, the user's function and one assignment; timers
+    are set when a window is new. A batch with a late record goes the general way.
     """
 
     def __init__(self, spec: WindowSpec) -> None:
@@ -43,39 +43,70 @@ class CombiningWindowOperator(WindowOperator):
         self._offset_ms = assigner.offset
         # All timestamps of one granule are in the same windows.
         self._granule_ms = gcd(self._size_ms, self._slide_ms)
+        self._is_combined = spec.reduce is not None or spec.aggregate is not None
         self._windows: dict[int, list[TimeWindow]] = {}
 
     def process_batch(self, batch: Batch) -> None:
-        entries = self._usable_entries(batch)
-        if entries is None:
+        """Process records in order."""
+        if self._may_be_late(batch):
             super().process_batch(batch)
             return
         self._windows.clear()
-        if self.spec.aggregate is not None:
+        state = self.contents.state
+        entries = state.entries() if isinstance(state, SupportsEntries) else None
+        if entries is None or not self._is_combined:
+            self._add(batch)
+        elif self.spec.aggregate is not None:
             self._aggregate(batch, entries)
         else:
             self._reduce(batch, entries)
         self.backend.current_key = NO_KEY
 
     def process_watermark(self, timestamp: int) -> None:
+        """Fire the windows that end, then hand the watermark on."""
         if self.spec.window_function is None and self._allowed_lateness_ms == 0:
             self._fire(timestamp)
             self.output.emit_watermark(timestamp)
         else:
             super().process_watermark(timestamp)
 
-    def _usable_entries(self, batch: Batch) -> _Entries | None:
-        """Return the entries to loop over, None if the batch has to go the general way."""
-        state, timestamps = self.contents.state, batch.timestamps
-        if not isinstance(state, SupportsEntries) or not timestamps:
-            return None
+    def _may_be_late(self, batch: Batch) -> bool:
+        """Return whether a record may have a window that is over, or has no timestamp."""
+        timestamps = batch.timestamps
+        if not timestamps:
+            return True
         earliest = min(timestamps)
-        # The windows of the earliest record end first; the last of them ends first of all.
-        if earliest == MIN_WATERMARK or not (windows := self._windows_of(earliest)):
-            return None
-        if windows[-1].max_timestamp() <= self.timers.current_watermark:
-            return None
-        return state.entries()
+        if earliest == MIN_WATERMARK:
+            return True
+        # The last window of a record ends first. Between windows with gaps a record may have none.
+        windows = self._windows_of(earliest)
+        return not windows or windows[-1].max_timestamp() <= self.timers.current_watermark
+
+    def _add(self, batch: Batch) -> None:
+        """Add the records of a batch through the state."""
+        assert batch.keys is not None
+        assert batch.timestamps is not None
+        backend, state = self.backend, self.contents.state
+        start = end = MIN_WATERMARK
+        windows: Sequence[TimeWindow] = ()
+        window = None
+        with_timers = set()
+        try:
+            for key, value, timestamp in zip(
+                batch.keys, batch.values, batch.timestamps, strict=True
+            ):
+                if not start <= timestamp < end:
+                    start, end, windows = self._granule(timestamp)
+                backend.current_key = key
+                for window in windows:
+                    state.current_namespace = window
+                    state.add(value)
+                    pane = (key, window)
+                    if pane not in with_timers:
+                        with_timers.add(pane)
+                        self._register_timers(window)
+        except Exception as error:
+            self.fail_combining(error, window)
 
     def _aggregate(self, batch: Batch, entries: _Entries) -> None:
         function = self.spec.aggregate
@@ -157,6 +188,9 @@ class CombiningWindowOperator(WindowOperator):
         state = self.contents.state
         state.current_namespace = window
         state.add(value)
+        self._register_timers(window)
+
+    def _register_timers(self, window: TimeWindow) -> None:
         self.timers.register_event_time_timer(window, window.max_timestamp())
         if self._allowed_lateness_ms:
             self.register_cleanup_timer(window)

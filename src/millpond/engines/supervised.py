@@ -1,0 +1,101 @@
+"""The supervised engine: the job manager here, the tasks in a worker process that may die."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import TYPE_CHECKING, Any, final
+
+from millpond.clock import Clock, SystemClock
+from millpond.engines.job_client import ThreadJobClient
+from millpond.engines.job_run import CollectingListener, JobRun, collect_results, result_of
+from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
+from millpond.runtime.job_manager import JobListener
+from millpond.runtime.worker_process import ProcessConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from millpond.common.job_client import JobClient
+    from millpond.common.job_execution_result import JobExecutionResult
+    from millpond.datastream.engine import Program
+    from millpond.runtime.job_outcome import JobOutcome
+    from millpond.runtime.worker_connection import WorkerConnection
+
+__all__ = ("SupervisedEngine",)
+
+
+@final
+class SupervisedEngine:
+    """Runs the tasks in a process of their own and replaces it when it dies.
+
+    Args:
+        clock: the job manager's time.
+        random: for the jitter of restart delays.
+        listener: is told what happens.
+        job_id: 32 hexadecimal digits; None: a new one for each job.
+        resume: go on from what an earlier process left under the same job id.
+        inherited: descriptors that stay open in the worker, such as that of a lock.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        listener: JobListener | None = None,
+        job_id: str | None = None,
+        resume: bool = False,
+        inherited: Sequence[int] = (),
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._random = random or SystemRandom()
+        self._listener = listener
+        self._job_id = job_id
+        self._resume = resume
+        self._inherited = inherited
+        self._worker: ProcessConnection | None = None
+
+    def kill_worker(self) -> int | None:
+        """Kill the present worker as a crash would; return its process id, None without one."""
+        worker = self._worker
+        if worker is None:
+            return None
+        worker.kill()
+        return worker.process_id
+
+    def execute(self, program: Program) -> JobExecutionResult:
+        """Run to the end; raises the job's failure."""
+        return result_of(self.run(program))
+
+    def execute_async(self, program: Program) -> JobClient:
+        """Run the job manager in a thread of its own."""
+        return ThreadJobClient(self._open(program, self._listener or JobListener()))
+
+    def collect(self, program: Program, collect_id: str) -> Iterator[Any]:
+        """Run while results are asked for."""
+        results: deque[Any] = deque()
+        return collect_results(
+            self._open(program, CollectingListener(collect_id, results)), results
+        )
+
+    def run(self, program: Program) -> JobOutcome:
+        """Run to the end and return how it ended, failures included."""
+        with self._open(program, self._listener or JobListener()) as run:
+            return run.manager.run()
+
+    def _open(self, program: Program, listener: JobListener) -> JobRun:
+        job_id = self._job_id or new_job_id()
+        root = temporary_root(program.configuration)
+
+        def launch() -> WorkerConnection:
+            # User modules are found where the program found them, its own directory included.
+            self._worker = ProcessConnection(
+                root, self._inherited, [str(Path(os.curdir).resolve())]
+            )
+            return self._worker
+
+        setup = JobSetup(self._clock, self._random, listener, job_id, self._resume)
+        return JobRun(setup.job_manager(program, launch), job_id)

@@ -1,0 +1,193 @@
+"""What Millpond writes stays byte for byte what it was, per version of each format.
+
+A change of these files is a change of the format: write a new one under a new name then, and keep
+the old one readable. ``MILLPOND_WRITE_GOLDEN=1 pytest tests/golden`` writes missing files.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from millpond.common.typeinfo import Types
+from millpond.formats.canonical_reader import read_canonical
+from millpond.formats.canonical_writer import CanonicalWriter
+from millpond.formats.composite_key import build_composite_key, encode_key_group
+from millpond.formats.handles import (
+    CheckpointMetadata,
+    FileHandle,
+    IncrementalHandle,
+    InlineHandle,
+    KeyGroupsHandle,
+    MasterState,
+    OperatorState,
+    OperatorStateHandle,
+    RelativeFileHandle,
+    SubtaskState,
+)
+from millpond.formats.java_type import key_serializer_snapshot
+from millpond.formats.keyed_header import KeyedHeader
+from millpond.formats.metadata import read_metadata, write_metadata
+from millpond.formats.operator_state import (
+    OperatorStateHeader,
+    read_operator_state,
+    write_operator_state,
+)
+from millpond.formats.pyflink_serializers import (
+    broadcast_state_meta,
+    keyed_state_meta,
+    operator_list_state_meta,
+    timer_state_meta,
+)
+from millpond.formats.pyflink_values import (
+    encode_chunk,
+    encode_chunks,
+    encode_map_key,
+    encode_map_value,
+    encode_timer,
+    encode_ttl_chunks,
+    encode_ttl_map_value,
+)
+from millpond.serialization.key_serializer import key_serializer_for
+
+GOLDEN = Path(__file__).parent / "millpond"
+KEYS = key_serializer_for(Types.TUPLE([Types.STRING(), Types.LONG()]))
+KEY_SNAPSHOT = key_serializer_snapshot(KEYS.type_info)
+WINDOW = struct.pack(">qq", 1_700_000_000_000, 1_700_000_010_000)
+MAX_PARALLELISM = 300
+
+
+class Output:
+    def __init__(self):
+        self.stream = io.BytesIO()
+
+    def write(self, data):
+        self.stream.write(data)
+
+    @property
+    def position(self):
+        return self.stream.tell()
+
+
+def keyed_entries():
+    """State id, namespace and rows of every kind of state, for two keys."""
+    for key in [("grüße", -1), ("key", 2)]:
+        encoded = KEYS.encode(key)
+        group = KEYS.key_group(key, MAX_PARALLELISM)
+        prefix = encode_key_group(group, MAX_PARALLELISM)
+        void = build_composite_key(prefix, encoded, b"\0")
+        yield group, 0, [(void, encode_chunk(struct.pack(">q", 7)))]
+        yield group, 1, [(void, encode_chunks([b"\0\0\0\1a", b"\0\0\0\1b\0\0\0\1c"]))]
+        yield (
+            group,
+            2,
+            [
+                (void + encode_map_key(b"\0\0\0\1k"), encode_map_value(struct.pack(">q", 8))),
+                (void + encode_map_key(b"\0\0\0\1n"), encode_map_value(None)),
+            ],
+        )
+        yield group, 3, [(void, encode_ttl_chunks([(1_700_000_000_123, struct.pack(">q", 9))]))]
+        yield group, 4, [(void + encode_map_key(b"t"), encode_ttl_map_value(5, b"\1"))]
+        yield group, 5, [(build_composite_key(prefix, encoded, WINDOW), encode_chunk(b"elements"))]
+        yield group, 6, [(prefix + encode_timer(1_700_000_009_999, encoded, WINDOW), b"")]
+
+
+def keyed_stream(*, compressed):
+    states = (
+        keyed_state_meta("value", is_map=False, signature="VALUE<LONG>"),
+        keyed_state_meta("list", is_map=False, signature="LIST<STRING>"),
+        keyed_state_meta("map", is_map=True, signature="MAP<STRING, LONG>"),
+        keyed_state_meta("expiring", is_map=False, ttl=True),
+        keyed_state_meta("expiring-map", is_map=True, ttl=True),
+        keyed_state_meta("window-contents", is_map=False, namespace="time-window"),
+        timer_state_meta("user-timers", "event", KEY_SNAPSHOT, "time-window"),
+    )
+    out = Output()
+    header = KeyedHeader(KEY_SNAPSHOT, states, compressed)
+    writer = CanonicalWriter(out, header, 0, MAX_PARALLELISM - 1)
+    current = -1
+    for group, state_id, rows in sorted(keyed_entries()):
+        if group != current:
+            writer.begin_key_group(group)
+            current = group
+        writer.write_entries(state_id, rows)
+    offsets = writer.finish()
+    data = out.stream.getvalue()
+    return data, KeyGroupsHandle(0, offsets, InlineHandle(data))
+
+
+def operator_stream():
+    out = Output()
+    header = OperatorStateHeader(
+        (operator_list_state_meta("offsets"), operator_list_state_meta("all", union=True)),
+        (broadcast_state_meta("rules", "MAP<STRING, LONG>"),),
+    )
+    lists = {"offsets": [b"one", b"two"], "all": [b"three"]}
+    broadcasts = {"python-state-rules": [(b"\0\0\0\1k", struct.pack(">q", 3))]}
+    partitions = write_operator_state(out, header, lists, broadcasts)
+    data = out.stream.getvalue()
+    return data, OperatorStateHandle(partitions, InlineHandle(data)), lists, broadcasts
+
+
+def metadata():
+    _, keyed = keyed_stream(compressed=False)
+    _, operator_state, _, _ = operator_stream()
+    files = (("000008.sst", FileHandle("s3://bucket/shared/8", 1000)),)
+    private = (("CURRENT", InlineHandle(b"MANIFEST-000004\n")),)
+    incremental = IncrementalHandle(
+        7, "backend", 0, 128, RelativeFileHandle("meta", 12), files, private, 1028
+    )
+    return CheckpointMetadata(
+        12,
+        (
+            OperatorState(
+                bytes(range(16)),
+                1,
+                MAX_PARALLELISM,
+                {0: SubtaskState(operator_state, None, (keyed,))},
+                InlineHandle(b"coordinator"),
+            ),
+            OperatorState(b"i" * 16, 1, 128, {0: SubtaskState(keyed_managed=(incremental,))}),
+            OperatorState(b"f" * 16, 2, 2, {}, fully_finished=True),
+        ),
+        (MasterState("hook", 1, b"state"),),
+    )
+
+
+WRITTEN = {
+    "metadata-v3.bin": lambda: write_metadata(metadata()),
+    "keyed-stream-v6.bin": lambda: keyed_stream(compressed=False)[0],
+    "operator-state-v6.bin": lambda: operator_stream()[0],
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_bytes_are_as_they_were(name):
+    path = GOLDEN / name
+    data = WRITTEN[name]()
+    if not path.exists() and os.environ.get("MILLPOND_WRITE_GOLDEN"):
+        path.write_bytes(data)
+    assert data == path.read_bytes()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_golden_keyed_stream_is_read(compressed):
+    data, handle = keyed_stream(compressed=compressed)
+    found = [(g, s, [(k, v)]) for g, s, k, v in read_canonical(io.BytesIO(data), handle)]
+    wanted = [(g, s, [row]) for g, s, rows in sorted(keyed_entries()) for row in rows]
+    assert found == wanted
+
+
+def test_the_golden_operator_stream_is_read():
+    data, handle, lists, broadcasts = operator_stream()
+    content = read_operator_state(io.BytesIO(data), handle)
+    assert content.lists == lists
+    assert content.broadcasts == broadcasts
+
+
+def test_the_golden_metadata_is_read():
+    assert read_metadata((GOLDEN / "metadata-v3.bin").read_bytes()) == metadata()

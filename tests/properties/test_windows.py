@@ -1,0 +1,223 @@
+"""Windows against a model that keeps everything in lists, over arbitrary streams."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millpond.datastream.functions import WindowFunction
+from millpond.datastream.window import (
+    EventTimeSessionWindows,
+    EventTimeTrigger,
+    PurgingTrigger,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
+from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
+
+_SPEC = importlib.util.spec_from_file_location(
+    "window_harness", Path(__file__).parents[1] / "unit" / "operators" / "conftest.py"
+)
+_HARNESS = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_HARNESS)
+WindowHarness = _HARNESS.WindowHarness
+
+records = st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.integers(-40, 120))
+steps = st.lists(
+    st.one_of(st.lists(records, min_size=1, max_size=8), st.integers(-50, 150)), max_size=12
+)
+
+
+class Rows(WindowFunction):
+    def apply(self, key, window, inputs):
+        return [(window.end, window.start, key, sum(inputs))]
+
+
+class Forwarding(PurgingTrigger.__mro__[1]):
+    """Not an EventTimeTrigger for the operator, but does what that does."""
+
+    def __init__(self):
+        trigger = EventTimeTrigger()
+        self.on_element, self.on_event_time = trigger.on_element, trigger.on_event_time
+        self.clear = trigger.clear
+
+    def on_element(self, element, timestamp, window, ctx):
+        raise AssertionError
+
+    def on_event_time(self, time, window, ctx):
+        raise AssertionError
+
+    def on_processing_time(self, time, window, ctx):
+        raise AssertionError
+
+    def on_merge(self, window, ctx):
+        raise AssertionError
+
+    def clear(self, window, ctx):
+        raise AssertionError
+
+
+class TimeModel:
+    """Tumbling and sliding windows."""
+
+    def __init__(self, size, slide, offset, lateness):
+        self.size, self.slide, self.offset, self.lateness = size, slide, offset, lateness
+        self.panes = {}
+        self.watermark = MIN_WATERMARK
+        self.dropped = 0
+        self.emitted = []
+
+    def _emit(self, pane):
+        (start, end, key) = pane
+        self.emitted.append((end, start, key, self.panes[pane]))
+
+    def add(self, key, value, timestamp):
+        starts = [
+            start
+            for start in range(timestamp - self.size + 1, timestamp + 1)
+            if (start - self.offset) % self.slide == 0
+        ]
+        alive = [s for s in starts if s + self.size - 1 + self.lateness > self.watermark]
+        for start in reversed(alive):  # the latest window comes first
+            pane = (start, start + self.size, key)
+            self.panes[pane] = self.panes.get(pane, 0) + value
+            if start + self.size - 1 <= self.watermark:
+                self._emit(pane)
+        if not alive and timestamp + self.lateness <= self.watermark:
+            self.dropped += 1
+
+    def advance(self, watermark):
+        for pane in sorted(self.panes):
+            if self.watermark < pane[1] - 1 <= watermark:
+                self._emit(pane)
+        self.watermark = watermark
+        for pane in list(self.panes):
+            if pane[1] - 1 + self.lateness <= watermark:
+                del self.panes[pane]
+
+    def take(self):
+        emitted, self.emitted = self.emitted, []
+        return emitted
+
+
+class SessionModel:
+    """Sessions by key as [start, end, sum]."""
+
+    def __init__(self, gap, lateness):
+        self.gap, self.lateness = gap, lateness
+        self.sessions = {}
+        self.watermark = MIN_WATERMARK
+        self.dropped = 0
+        self.emitted = []
+
+    def _emit(self, key, session):
+        self.emitted.append((session[1], session[0], key, session[2]))
+
+    def add(self, key, value, timestamp):
+        sessions = self.sessions.setdefault(key, [])
+        new = [timestamp, timestamp + self.gap, value]
+        joined = [s for s in sessions if s[0] <= new[1] and s[1] >= new[0]]
+        start, end = min([new, *joined])[0], max(s[1] for s in [new, *joined])
+        if end - 1 + self.lateness <= self.watermark:
+            self.dropped += 1
+            return
+        for session in joined:
+            sessions.remove(session)
+        sessions.append([start, end, value + sum(s[2] for s in joined)])
+        if end - 1 <= self.watermark:
+            self._emit(key, sessions[-1])
+
+    def advance(self, watermark):
+        for key, sessions in self.sessions.items():
+            for session in sessions:
+                if self.watermark < session[1] - 1 <= watermark:
+                    self._emit(key, session)
+        self.watermark = watermark
+        for sessions in self.sessions.values():
+            sessions[:] = [s for s in sessions if s[1] - 1 + self.lateness > watermark]
+
+    def take(self):
+        emitted, self.emitted = self.emitted, []
+        return emitted
+
+
+def check(harness, model, script):
+    """Run both and compare what they emit at every step, and that nothing is left at the end."""
+    for step in [*script, MAX_WATERMARK]:
+        if isinstance(step, int):
+            watermark = max(step, harness.operator.timers.current_watermark)
+            emitted = harness.watermark(watermark)
+            model.advance(watermark)
+            assert [row[0] for row in emitted] == sorted(row[0] for row in emitted)
+        else:
+            harness.send(*step)
+            emitted = harness.output.take()
+            for record in step:
+                model.add(*record)
+            assert emitted == model.emitted
+        assert sorted(emitted) == sorted(model.take())
+    assert harness.late_records_dropped == model.dropped
+    assert harness.rows() == {}
+
+
+@pytest.mark.parametrize("trigger", [None, Forwarding()], ids=["event time", "general"])
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(1, 30),
+    slide=st.integers(1, 30),
+    offset=st.integers(-5, 5),
+    lateness=st.sampled_from([0, 0, 7, 60]),
+    script=steps,
+)
+def test_time_windows(trigger, size, slide, offset, lateness, script):
+    offset = max(min(offset, slide - 1), 1 - slide)
+    harness = WindowHarness(
+        assigner=SlidingEventTimeWindows(size, slide, offset),
+        trigger=trigger,
+        reduce=lambda a, b: a + b,
+        window_function=Rows(),
+        allowed_lateness_ms=lateness,
+    )
+    check(harness, TimeModel(size, slide, offset, lateness), script)
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=st.integers(1, 30), script=steps)
+def test_plain_results_of_the_event_time_operator(size, script):
+    """Without a window function windows are fired in a loop of their own."""
+    harness = WindowHarness(assigner=TumblingEventTimeWindows(size, 0), reduce=lambda a, b: a + b)
+    model = TimeModel(size, size, 0, 0)
+    for step in [*script, MAX_WATERMARK]:
+        if isinstance(step, int):
+            watermark = max(step, harness.operator.timers.current_watermark)
+            harness.operator.process_watermark(watermark)
+            model.advance(watermark)
+            rows = zip(harness.output.timestamps, harness.output.results, strict=True)
+            assert sorted(rows) == sorted((row[0] - 1, row[3]) for row in model.take())
+            harness.output.take()
+        else:
+            harness.send(*step)
+            for record in step:
+                model.add(*record)
+    assert harness.rows() == {}
+
+
+@pytest.mark.parametrize("combined", [True, False])
+@settings(max_examples=60, deadline=None)
+@given(
+    gap=st.integers(1, 30),
+    lateness=st.sampled_from([0, 0, 7, 60]),
+    script=steps,
+)
+def test_sessions(combined, gap, lateness, script):
+    harness = WindowHarness(
+        assigner=EventTimeSessionWindows(gap),
+        reduce=(lambda a, b: a + b) if combined else None,
+        window_function=Rows(),
+        allowed_lateness_ms=lateness,
+    )
+    check(harness, SessionModel(gap, lateness), script)
