@@ -4,7 +4,6 @@ Run ``python tools/generate_configuration_docs.py`` after a change of an option;
 the file with what this prints.
 """
 
-# ruff: noqa: INP001
 from __future__ import annotations
 
 from pathlib import Path

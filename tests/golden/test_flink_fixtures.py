@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -86,7 +87,12 @@ def test_what_we_would_write_is_what_flink_wrote(open_snapshot, type_of, root, p
         }
         for subtask in operator.subtasks.values():
             for handle in subtask.keyed_managed:
-                header = open_keyed_state(handle, snapshot.open, operator.max_parallelism).header
+                with contextlib.ExitStack() as streams:
+                    header = open_keyed_state(
+                        handle,
+                        lambda stream: streams.enter_context(snapshot.open(stream)),
+                        operator.max_parallelism,
+                    ).header
                 assert header.key_serializer == key
                 for meta in header.states:
                     if meta.name.startswith(("_timer", "python-state-")):

@@ -68,8 +68,15 @@ def print_error(error: MillpondError) -> None:
     What the user's own code raised comes first, with its own traceback.
     """
     user_code = _user_code_error(error)
-    if user_code is not None and user_code.__cause__ is not None:
-        click.echo("".join(traceback.format_exception(user_code.__cause__)).rstrip(), err=True)
+    if user_code is not None:
+        if user_code.__cause__ is not None:
+            click.echo("".join(traceback.format_exception(user_code.__cause__)).rstrip(), err=True)
+        if user_code is not error:
+            _print_paragraph(user_code)
+    _print_paragraph(error)
+
+
+def _print_paragraph(error: MillpondError) -> None:
     width = 100 if sys.stderr.isatty() else 10_000
     text = " ".join(f"Error: {error}".split())
     click.echo("\n".join(textwrap.wrap(text, width, break_long_words=False)), err=True)

@@ -23,8 +23,8 @@ _WRITTEN_AS = (
     (
         "Duration",
         (
-            "a whole number and `d`, `h`, `min` (`m`), `s`, `ms`, `\u00b5s` or `ns`, or their words; "
-            "without unit milliseconds"
+            "a whole number and `d`, `h`, `min` (`m`), `s`, `ms`, `\u00b5s` or `ns`, or their "
+            "words; without unit milliseconds"
         ),
     ),
     (

@@ -77,7 +77,7 @@ WaitingFlight: TypeAlias = tuple[int, int, str, int, int]
 """Departed and scheduled (ms), route, departure and arrival delay (minutes)."""
 
 LastFlight: TypeAlias = tuple[int, int, str, int, int, int, int]
-"""Departed and scheduled (ms), route, arrival delay, links and minutes of the chain, days in a row."""
+"""Departed and scheduled (ms), route, arrival delay, chain (links, minutes), days in a row."""
 
 
 class AircraftLog(KeyedProcessFunction):
@@ -254,7 +254,7 @@ class HourlyReport(
     def process(
         self,
         key: str,
-        context: ProcessWindowFunction.Context,
+        context: ProcessWindowFunction.Context[TimeWindow],
         elements: Iterable[tuple[int, int, int, int]],
     ) -> Iterator[dict[str, Any]]:
         """Name the airport and the hour."""

@@ -81,6 +81,8 @@ class NativeReader:
         first, last = key_groups or (handle.first_key_group, handle.last_key_group)
         first = max(first, handle.first_key_group)
         last = min(last, handle.last_key_group)
+        if last < first:
+            return
         streams: list[BinaryIO] = []
         try:
             families = self._open_tables(streams)

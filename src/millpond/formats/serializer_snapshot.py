@@ -155,7 +155,7 @@ def _read_composite(buffer: Buffer, class_name: str, depth: int) -> SerializerSn
     return SerializerSnapshot(class_name, nested, outer_version, outer_content)
 
 
-def _unknown(buffer: Buffer, class_name: str) -> Exception:
+def _unknown(buffer: Buffer, class_name: str) -> FormatError:
     return buffer.error(
         "This serializer is not known, so the rest of the snapshot cannot be read.",
         hint="State of PyFlink and Java's basic types, tuples, rows, lists and maps can be read; "

@@ -155,11 +155,12 @@ def _decompress(kind: int, body: bytes, file: str, offset: int) -> bytes:
     else:
         cramjam = load_cramjam()
         with contextlib.suppress(cramjam.DecompressionError):
+            target = bytearray(size)
             if kind in _LZ4:
-                plain = bytes(cramjam.lz4.decompress_block(packed, output_len=size))
+                written = cramjam.lz4.decompress_block_into(packed, target, output_len=size)
             else:
-                target = bytearray(size)
-                plain = bytes(target[: cramjam.zstd.decompress_into(packed, target)])
+                written = cramjam.zstd.decompress_into(packed, target)
+            plain = bytes(target[:written])
     if len(plain) != size:
         raise FormatError("A compressed block is damaged.", file=file, offset=offset)
     return plain

@@ -72,7 +72,6 @@ class SourceOperator(Operator):
         self._unlisted: list[_SplitProgress] = []
         self._stopped = False
         self.ended = False
-        self.records = 0
 
     def initialize_state(self) -> None:
         # Every subtask sees all positions: who reads a split may change with the parallelism.
@@ -141,7 +140,6 @@ class SourceOperator(Operator):
         records = reader.read(batch_size - progress.records % batch_size)
         if records is not None and records.values:
             progress.records += len(records.values)
-            self.records += len(records.values)
             self._event_time.emit(Batch(records.values, records.timestamps), self.output)
         elif not reader.finished:
             self._event_time.nothing_came(self.output)
@@ -157,6 +155,11 @@ class SourceOperator(Operator):
         """Read no more; with `drain` the input counts as ended."""
         self._stopped = True
         self.ended = self.ended or drain
+
+    @property
+    def records(self) -> int:
+        """How many records were read from the splits of this subtask, before a restore too."""
+        return sum(progress.records for progress in self._splits)
 
     @property
     def event_time_ms(self) -> int | None:

@@ -53,7 +53,11 @@ class EventTimeWindowOperator(WindowOperator):
             return
         self._windows.clear()
         state = self.contents.state
-        entries = state.entries() if isinstance(state, SupportsEntries) else None
+        entries = None
+        # With lateness a window may have fired already. A watermark that went back in a restore
+        # lets it fire again, so a timer is needed even if the window is not new.
+        if self._allowed_lateness_ms == 0 and isinstance(state, SupportsEntries):
+            entries = state.entries()
         if entries is None or not self._is_combined:
             self._add(batch)
         elif self.spec.aggregate is not None:
@@ -188,7 +192,7 @@ class EventTimeWindowOperator(WindowOperator):
         state = self.contents.state
         state.current_namespace = window
         state.add(value)
-        self._register_timers(window)
+        self.timers.register_event_time_timer(window, window.max_timestamp())
 
     def _register_timers(self, window: TimeWindow) -> None:
         self.timers.register_event_time_timer(window, window.max_timestamp())

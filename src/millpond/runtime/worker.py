@@ -155,7 +155,8 @@ class Worker:
             moved |= task.run()
         self._start_writing()
         self._report_progress()
-        if not moved and not self._input_ended and all(task.ended for task in self._tasks):
+        ended = bool(self._tasks) and all(task.ended for task in self._tasks)
+        if ended and not moved and not self._input_ended:
             self._input_ended = True
             self._report_progress(force=True)
             self._send(InputEnded())

@@ -1,0 +1,1 @@
+"""What users test jobs with, and the conformance suites that authors of state backends run."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.clock import ManualClock
-from millpond.common.typeinfo import Types, TypeInformation
-from millpond.datastream.state import StateDescriptor
-from millpond.formats.handles import KeyedHandle
+from millpond.common.typeinfo import TypeInformation, Types
 from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.definition import StateDefinition
 from millpond.state.contract.key_group import KeyGroupRange, key_group_range
@@ -23,6 +19,13 @@ from millpond.state.contract.keyed_backend import (
 from millpond.state.contract.namespace import VOID, NamespaceSerializer
 from millpond.state.contract.snapshot import Snapshot, SnapshotOptions
 from millpond.testing.memory_snapshots import MemorySnapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from millpond.datastream.state import StateDescriptor
+    from millpond.formats.handles import KeyedHandle
 
 __all__ = ("BackendHarness", "at_key", "state_of")
 

@@ -1,7 +1,5 @@
 """Conformance cases of iterating over keys, after Flink's StateBackendTestBase."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
 from typing import Any
@@ -139,10 +137,14 @@ class IterationCases:
             with at_key(backend, key):
                 state.update(str(key))
         seen: dict[Any, Any] = {}
+
+        def remember(key: Any, each: Any) -> None:
+            seen[key] = each.value()
+
         backend.apply_to_all_keys(
             VOID_NAMESPACE,
             StateDefinition.of(VALUE),
-            lambda key, each: seen.__setitem__(key, each.value()),
+            remember,
         )
         assert seen == {key: str(key) for key in range(20)}
         assert backend.current_key is NO_KEY

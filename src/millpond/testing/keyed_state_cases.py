@@ -1,9 +1,8 @@
 """Conformance cases of the five kinds of keyed state, named after Flink's StateBackendTestBase."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -340,9 +339,9 @@ class KeyedStateCases:
                 ("is_empty", ()),
             ):
                 if hasattr(state, name):
-                    accesses.append(lambda f=getattr(state, name), a=arguments: f(*a))
+                    accesses.append(partial(getattr(state, name), *arguments))
             if hasattr(state, "get"):
-                accesses.append(lambda s=state: s.get(*(["k"] if hasattr(s, "put") else [])))
+                accesses.append(partial(state.get, *(["k"] if hasattr(state, "put") else [])))
             for access in accesses:
                 with pytest.raises((NoCurrentKeyError, SerializationError)):
                     access()

@@ -1,7 +1,5 @@
 """Conformance cases of map state, named after Flink's StateBackendTestBase."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
 import pytest
@@ -143,8 +141,8 @@ class MapStateCases:
         backend = harness.create()
         state = state_of(backend, MapStateDescriptor("m", Types.LONG(), Types.LONG()))
         with at_key(backend, 1):
-            state.put_all({number: 0 for number in range(300)})
-            seen = {}
+            state.put_all(dict.fromkeys(range(300), 0))
+            seen: dict[int, int] = {}
             for key, value in state.items():
                 if not seen:
                     for other in range(300):

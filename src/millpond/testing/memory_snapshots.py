@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import threading
-from pathlib import Path
-from typing import BinaryIO, final
+from typing import TYPE_CHECKING, BinaryIO, final
 
 from millpond.errors import CheckpointStorageError, SnapshotCorruptedError
 from millpond.formats.handles import FileHandle, InlineHandle, RelativeFileHandle, StreamHandle
-from millpond.state.contract.snapshot import SnapshotScope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from millpond.state.contract.snapshot import SnapshotScope
 
 __all__ = ("MemoryOutput", "MemorySnapshots")
 
@@ -108,7 +111,7 @@ class MemorySnapshots:
 
     def replace(self, handle: StreamHandle, data: bytes) -> None:
         """Damage a stream on purpose."""
-        assert isinstance(handle, FileHandle)  # noqa: S101 - all of ours are
+        assert isinstance(handle, FileHandle)
         with self._lock:
             self._files[handle.path] = data
 

@@ -1,16 +1,13 @@
 """Conformance cases of namespaces and of merging them, after Flink's StateBackendTestBase."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from millpond.common.typeinfo import Types
-from millpond.datastream.functions import AggregateFunction
 from millpond.datastream.state import AggregatingStateDescriptor
 from millpond.datastream.window import TimeWindow
 from millpond.errors import StateError
@@ -24,6 +21,9 @@ from millpond.testing.keyed_state_cases import (
     SumOfCopies,
     every_kind,
 )
+
+if TYPE_CHECKING:
+    from millpond.datastream.functions import AggregateFunction
 
 __all__ = ("NamespaceCases",)
 

@@ -1,7 +1,5 @@
 """Conformance cases of restoring with another parallelism, after Flink's StateBackendTestBase."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """Conformance cases of restoring: carried states, wrong types, damaged streams."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
 import pytest

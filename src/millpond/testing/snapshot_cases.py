@@ -1,7 +1,5 @@
 """Conformance cases of taking snapshots, after Flink's StateBackendTestBase."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
 import threading

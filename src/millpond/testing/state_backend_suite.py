@@ -12,12 +12,10 @@ InternalPriorityQueueTestBase.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from millpond.state.contract.keyed_backend import StateStore
 from millpond.state.contract.snapshot import SnapshotOptions
 from millpond.testing.backend_harness import BackendHarness
 from millpond.testing.iteration_cases import IterationCases
@@ -29,6 +27,12 @@ from millpond.testing.restore_cases import RestoreCases
 from millpond.testing.snapshot_cases import SnapshotCases
 from millpond.testing.timer_queue_cases import TimerQueueCases
 from millpond.testing.ttl_cases import TtlCases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from millpond.state.contract.keyed_backend import StateStore
 
 __all__ = ("StateBackendSuite",)
 

@@ -11,14 +11,12 @@ parallelisms, moves of the clock and batch ends. Subclass it and say how a store
         check_store(MyMachine, steps=500)
 """
 
-# ruff: noqa: S101 - these are tests
-
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -30,29 +28,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from millpond.common.time import Time
-from millpond.common.typeinfo import Types
 from millpond.datastream.state import (
-    AggregatingStateDescriptor,
     ListState,
-    ListStateDescriptor,
     MapState,
-    MapStateDescriptor,
-    ReducingStateDescriptor,
-    StateDescriptor,
-    StateTtlConfig,
     ValueState,
-    ValueStateDescriptor,
 )
 from millpond.datastream.window import TimeWindow
 from millpond.errors import CheckpointDeclinedError
-from millpond.formats.handles import KeyedHandle
-from millpond.state.contract.keyed_backend import KeyedStateBackend, StateStore
 from millpond.state.contract.namespace import TIME_WINDOW, VOID, VOID_NAMESPACE
 from millpond.state.contract.snapshot import Snapshot, SnapshotOptions
 from millpond.testing.backend_harness import BackendHarness, at_key, state_of
-from millpond.testing.keyed_state_cases import SumInPlace
-from millpond.testing.state_model import TTL_MS, StateModel
+from millpond.testing.state_model import TTL_MS, StateModel, state_descriptors
+
+if TYPE_CHECKING:
+    from millpond.formats.handles import KeyedHandle
+    from millpond.state.contract.keyed_backend import KeyedStateBackend, StateStore
 
 __all__ = ("StateStoreMachine", "check_store")
 
@@ -63,27 +53,6 @@ _MAP_KEYS = st.sampled_from(["", "a", "b", "ab", "\u00e9\U0001f600"])
 _WINDOWS = st.sampled_from([TimeWindow(start, start + 10) for start in (-10, 0, 10)])
 _PLAIN = ("number", "object", "list", "map", "sum", "aggregate")
 _TIMES = st.integers(-5, 20)
-
-
-def _expiring(descriptor: StateDescriptor) -> StateDescriptor:
-    config = StateTtlConfig.new_builder(Time.milliseconds(TTL_MS)).cleanup_full_snapshot().build()
-    descriptor.enable_time_to_live(config)
-    return descriptor
-
-
-def _descriptors() -> dict[str, StateDescriptor]:
-    return {
-        "number": ValueStateDescriptor("number", Types.LONG()),
-        "object": ValueStateDescriptor("object", None),
-        "list": ListStateDescriptor("list", Types.LONG()),
-        "map": MapStateDescriptor("map", Types.STRING(), Types.LONG()),
-        "sum": ReducingStateDescriptor("sum", lambda a, b: a + b, Types.LONG()),
-        "aggregate": AggregatingStateDescriptor("aggregate", SumInPlace(), None),
-        "window list": ListStateDescriptor("window list", Types.PICKLED_BYTE_ARRAY()),
-        "ttl value": _expiring(ValueStateDescriptor("ttl value", Types.LONG())),
-        "ttl list": _expiring(ListStateDescriptor("ttl list", Types.LONG())),
-        "ttl map": _expiring(MapStateDescriptor("ttl map", Types.STRING(), Types.LONG())),
-    }
 
 
 @dataclass
@@ -133,7 +102,7 @@ class StateStoreMachine(RuleBasedStateMachine):
     def _state(self, backend: KeyedStateBackend, name: str) -> Any:
         # Registered at the first access, so that restored states are carried along until then.
         namespace = TIME_WINDOW if name.startswith("window") else VOID
-        return state_of(backend, _descriptors()[name], namespace)
+        return state_of(backend, state_descriptors()[name], namespace)
 
     @property
     def _now(self) -> int:
@@ -357,7 +326,7 @@ class StateStoreMachine(RuleBasedStateMachine):
     @rule(up_to=_TIMES)
     def poll_timers(self, up_to: int) -> None:
         """Let timers fire."""
-        fired = []
+        fired: list[tuple[int, int]] = []
         for backend in self._subtasks:
             timers = backend.timer_queue("user-timers", "event", VOID)
             while due := timers.poll(up_to):
@@ -381,9 +350,7 @@ class StateStoreMachine(RuleBasedStateMachine):
         """Capture all subtasks."""
         self._checkpoint_id += 1
         snapshots = [
-            backend.snapshot(
-                self._checkpoint_id, self._harness.snapshots, self.snapshot_options()
-            )
+            backend.snapshot(self._checkpoint_id, self._harness.snapshots, self.snapshot_options())
             for backend in self._subtasks
         ]
         self._in_flight.append(_InFlight(self._checkpoint_id, snapshots, self._model.copy()))
@@ -507,9 +474,7 @@ def _content(state: Any) -> Any:
     return state.value() if isinstance(state, ValueState) else state.get()
 
 
-def check_store(
-    machine: type[StateStoreMachine], *, steps: int, steps_per_run: int = 50
-) -> None:
+def check_store(machine: type[StateStoreMachine], *, steps: int, steps_per_run: int = 50) -> None:
     """Run a machine for so many steps in all; raises what the failing step raised."""
     run_state_machine_as_test(
         machine,

@@ -5,7 +5,20 @@ from __future__ import annotations
 import copy
 from typing import Any, final
 
-__all__ = ("TTL_MS", "StateModel")
+from millpond.common.time import Time
+from millpond.common.typeinfo import Types
+from millpond.datastream.state import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+    StateTtlConfig,
+    ValueStateDescriptor,
+)
+from millpond.testing.keyed_state_cases import SumInPlace
+
+__all__ = ("TTL_MS", "StateModel", "state_descriptors")
 
 TTL_MS = 50
 
@@ -59,3 +72,25 @@ class StateModel:
         if state.endswith("list"):
             return {key for key in keys if self.alive_list(state, key, now_ms)}
         return {key for key in keys if self.alive_value(state, key, now_ms) is not None}
+
+
+def _expiring(descriptor: StateDescriptor) -> StateDescriptor:
+    config = StateTtlConfig.new_builder(Time.milliseconds(TTL_MS)).cleanup_full_snapshot().build()
+    descriptor.enable_time_to_live(config)
+    return descriptor
+
+
+def state_descriptors() -> dict[str, StateDescriptor]:
+    """Return the states that the machine uses, by name."""
+    return {
+        "number": ValueStateDescriptor("number", Types.LONG()),
+        "object": ValueStateDescriptor("object", None),
+        "list": ListStateDescriptor("list", Types.LONG()),
+        "map": MapStateDescriptor("map", Types.STRING(), Types.LONG()),
+        "sum": ReducingStateDescriptor("sum", lambda a, b: a + b, Types.LONG()),
+        "aggregate": AggregatingStateDescriptor("aggregate", SumInPlace(), None),
+        "window list": ListStateDescriptor("window list", Types.PICKLED_BYTE_ARRAY()),
+        "ttl value": _expiring(ValueStateDescriptor("ttl value", Types.LONG())),
+        "ttl list": _expiring(ListStateDescriptor("ttl list", Types.LONG())),
+        "ttl map": _expiring(MapStateDescriptor("ttl map", Types.STRING(), Types.LONG())),
+    }

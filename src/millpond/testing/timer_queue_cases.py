@@ -1,17 +1,19 @@
 """Conformance cases of timer queues, named after Flink's InternalPriorityQueueTestBase."""
 
-# ruff: noqa: S101, S311 - these are tests, for pytest; the dice are no secret
+# ruff: noqa: S311 - these are tests, for pytest; the dice are no secret
 
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.window import TimeWindow
-from millpond.state.contract.keyed_backend import KeyedStateBackend
 from millpond.state.contract.namespace import TIME_WINDOW, VOID, VOID_NAMESPACE
-from millpond.state.contract.timer_queue import Timer, TimerQueue
-from millpond.testing.backend_harness import BackendHarness
+
+if TYPE_CHECKING:
+    from millpond.state.contract.keyed_backend import KeyedStateBackend
+    from millpond.state.contract.timer_queue import Timer, TimerQueue
+    from millpond.testing.backend_harness import BackendHarness
 
 __all__ = ("TimerQueueCases",)
 

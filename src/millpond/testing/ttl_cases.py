@@ -1,12 +1,9 @@
 """Conformance cases of time to live, named after Flink's TtlStateTestBase."""
 
-# ruff: noqa: S101 - these are tests, for pytest
-
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +23,9 @@ from millpond.errors import StateTypeError
 from millpond.state.contract.namespace import TIME_WINDOW, VOID_NAMESPACE
 from millpond.testing.backend_harness import BackendHarness, at_key, state_of
 from millpond.testing.keyed_state_cases import SumOfCopies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("TTL_KINDS", "TtlCases", "TtlKind")
 
@@ -191,7 +191,9 @@ class _EveryKind:
             assert kind.read(state) is None
 
     @every_kind
-    def test_ttl_expiration_timestamp_overflow(self, harness: BackendHarness, kind: TtlKind) -> None:
+    def test_ttl_expiration_timestamp_overflow(
+        self, harness: BackendHarness, kind: TtlKind
+    ) -> None:
         """A huge TTL never expires."""
         backend = harness.create()
         state = state_of(backend, kind.declare(ttl_ms=(1 << 63) - 1))

@@ -115,8 +115,8 @@ def test_an_option_under_two_names_in_one_file() -> None:
     assert configuration.to_configuration().get(STATE_BACKEND) == "rocksdb"
     assert _messages(configuration, Severity.PROBLEM) == [
         (
-            "conf/flink-conf.yaml:1: 'state.backend' is ignored: 'state.backend.type' sets the same "
-            "option (conf/flink-conf.yaml:2)."
+            "conf/flink-conf.yaml:1: 'state.backend' is ignored: 'state.backend.type' sets the "
+            "same option (conf/flink-conf.yaml:2)."
         )
     ]
 

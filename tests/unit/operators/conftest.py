@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from millpond.clock import ManualClock
+from millpond.common.typeinfo import Types
 from millpond.datastream.operator_spec import WindowSpec
 from millpond.metrics.registry import MetricRegistry
 from millpond.operators.batch import Batch
 from millpond.operators.operator import OperatorContext
 from millpond.operators.window import window_operator
-from millpond.serialization.key_serializer import key_serializer_for
-from millpond.state.contract.key_group import KeyGroupRange
-from millpond.state.contract.keyed_backend import KeyedBackendParameters
 from millpond.state.heap.store import HeapStateStore
+from millpond.testing.backend_harness import BackendHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from millpond.formats.handles import KeyedHandle
 
 
 class RecordedOutput:
@@ -56,21 +58,19 @@ class RecordedOutput:
 class WindowHarness:
     """A window operator of one subtask, its output and its clock."""
 
-    def __init__(self, **spec: Any) -> None:
+    def __init__(
+        self,
+        *,
+        backends: BackendHarness | None = None,
+        restored: Iterable[KeyedHandle | None] = (),
+        **spec: Any,
+    ) -> None:
+        if backends is None:
+            key_type = Types.PICKLED_BYTE_ARRAY()
+            backends = BackendHarness(HeapStateStore(), Path(), key_type=key_type)
         self.clock = ManualClock()
         self.output = RecordedOutput()
-        parameters = KeyedBackendParameters(
-            job_id="0" * 32,
-            operator_id=b"o" * 16,
-            operator_name="windows",
-            subtask_index=0,
-            key_serializer=key_serializer_for(None),
-            key_group_range=KeyGroupRange(0, 127),
-            max_parallelism=128,
-            clock=self.clock,
-            reader=None,  # type: ignore[arg-type]  # nothing is restored
-        )
-        self.backend = HeapStateStore().create_keyed_backend(parameters)
+        self.backend = backends.create(restored)
         self.context = OperatorContext(
             job_id="0" * 32,
             job_name="job",

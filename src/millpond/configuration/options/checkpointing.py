@@ -7,7 +7,12 @@ import enum
 from millpond.common.config_options import ConfigOptions
 from millpond.common.execution_options import SNAPSHOT_COMPRESSION
 from millpond.common.option_range import at_least
-from millpond.configuration.registered_option import RegisteredOption, pending, without_meaning
+from millpond.configuration.registered_option import (
+    RegisteredOption,
+    pending,
+    without_meaning,
+    works,
+)
 
 __all__ = (
     "ALIGNED_CHECKPOINT_TIMEOUT",
@@ -141,7 +146,7 @@ _DRAINED = (
 )
 
 OPTIONS: tuple[RegisteredOption, ...] = (
-    pending(CHECKPOINT_INTERVAL, "the coordinator's period"),
+    works(CHECKPOINT_INTERVAL, "the coordinator's period"),
     without_meaning(
         _key(_PREFIX + "interval-during-backlog")
         .duration_type()
@@ -150,17 +155,17 @@ OPTIONS: tuple[RegisteredOption, ...] = (
         "no source of Millpond reports a backlog",
         since="1.19",
     ),
-    pending(CHECKPOINTING_MODE, "with at least once, barriers block no channel"),
-    pending(CHECKPOINT_TIMEOUT, "the coordinator aborts the checkpoint"),
-    pending(MAX_CONCURRENT_CHECKPOINTS, "further triggers wait"),
-    pending(MIN_PAUSE, "the coordinator's pause between checkpoints"),
+    works(CHECKPOINTING_MODE, "with at least once, barriers block no channel"),
+    works(CHECKPOINT_TIMEOUT, "the coordinator aborts the checkpoint"),
+    works(MAX_CONCURRENT_CHECKPOINTS, "further triggers wait"),
+    works(MIN_PAUSE, "the coordinator's pause between checkpoints"),
     without_meaning(
         PREFER_CHECKPOINT_FOR_RECOVERY,
         "recovery never uses a savepoint except the one the job started from, as since Flink 1.15",
         until="1.14",
     ),
-    pending(TOLERABLE_FAILED_CHECKPOINTS, "more failures in a row fail the job"),
-    pending(
+    works(TOLERABLE_FAILED_CHECKPOINTS, "more failures in a row fail the job"),
+    works(
         EXTERNALIZED_RETENTION,
         "which checkpoints outlive a cancelled or failed job",
         default_in_1_12="(none)",

@@ -18,7 +18,12 @@ from millpond.common.execution_options import (
     MAX_PARALLELISM,
     OBJECT_REUSE,
 )
-from millpond.configuration.registered_option import RegisteredOption, pending, without_meaning
+from millpond.configuration.registered_option import (
+    RegisteredOption,
+    pending,
+    without_meaning,
+    works,
+)
 
 __all__ = (
     "ALLOW_NON_RESTORED_STATE",
@@ -127,33 +132,33 @@ _ONE_STORE = "bounded jobs run on the same stores and operators as unbounded one
 
 OPTIONS: tuple[RegisteredOption, ...] = (
     pending(RUNTIME_MODE, "BATCH and AUTOMATIC decide when results of bounded input are emitted"),
-    pending(DEFAULT_PARALLELISM, "parallelism of the job graph"),
-    pending(MAX_PARALLELISM, "number of key groups of every operator"),
+    works(DEFAULT_PARALLELISM, "parallelism of the job graph"),
+    works(MAX_PARALLELISM, "number of key groups of every operator"),
     pending(
         AUTO_WATERMARK_INTERVAL,
         "0 turns watermarks of generators off; else they follow source positions, not the clock, "
         "so that a recovered run equals a calm one",
         default_in_1_12="0 s",
     ),
-    pending(AUTO_GENERATE_UIDS, "false refuses operators without uid when the graph is made"),
+    works(AUTO_GENERATE_UIDS, "false refuses operators without uid when the graph is made"),
     without_meaning(
         OBJECT_REUSE, "records are never copied between chained operators, as with true in Flink"
     ),
-    pending(OPERATOR_CHAINING, "chains of the job graph"),
+    works(OPERATOR_CHAINING, "chains of the job graph"),
     without_meaning(
         _key("pipeline.time-characteristic").string_type().default_value("EventTime"),
         "every operator says itself whether it works in event or processing time",
         until="1.20",
         default_in_1_12="ProcessingTime",
     ),
-    pending(GLOBAL_JOB_PARAMETERS, "`RuntimeContext.get_job_parameter`"),
-    pending(JOB_NAME, "name of the job in output and snapshots", since="1.12"),
+    works(GLOBAL_JOB_PARAMETERS, "`RuntimeContext.get_job_parameter`"),
+    works(JOB_NAME, "name of the job in output and snapshots", since="1.12"),
     pending(BUFFER_TIMEOUT, "bound on the time a record waits in an unfilled batch"),
     pending(BUFFER_TIMEOUT_ENABLED, "false passes on full batches only", since="1.16"),
-    pending(TEMPORARY_DIRECTORIES, "where databases go unless RocksDB has its own directories"),
-    pending(SAVEPOINT_PATH, "the snapshot that is restored at the start"),
-    pending(ALLOW_NON_RESTORED_STATE, "unclaimed state is dropped instead of refused"),
-    pending(CLAIM_MODE, "whether old files may be deleted", since="1.15"),
+    works(TEMPORARY_DIRECTORIES, "where databases go unless RocksDB has its own directories"),
+    works(SAVEPOINT_PATH, "the snapshot that is restored at the start"),
+    works(ALLOW_NON_RESTORED_STATE, "unclaimed state is dropped instead of refused"),
+    works(CLAIM_MODE, "whether old files may be deleted", since="1.15"),
     without_meaning(
         _key("execution.state-recovery.approximate-local-recovery")
         .boolean_type()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from millpond.common.config_options import ConfigOptions
 from millpond.common.execution_options import CANCELLATION_INTERVAL, CANCELLATION_TIMEOUT
 from millpond.common.option_range import positive
-from millpond.configuration.registered_option import RegisteredOption, pending, without_meaning
+from millpond.configuration.registered_option import RegisteredOption, without_meaning, works
 
 __all__ = (
     "CONSUMER_WEIGHTS",
@@ -72,12 +72,12 @@ CONSUMER_WEIGHTS = (
 _NO_NETWORK = "tasks share a process, so there are no network buffers"
 
 OPTIONS: tuple[RegisteredOption, ...] = (
-    pending(NUMBER_OF_SLOTS, "managed memory of a slot is the worker's divided by this"),
-    pending(PROCESS_MEMORY_SIZE, "the total from which managed memory is derived"),
-    pending(FLINK_MEMORY_SIZE, "the same, before the process size"),
-    pending(MANAGED_MEMORY_SIZE, "managed memory of the worker"),
-    pending(MANAGED_MEMORY_FRACTION, "managed memory, where no size is set"),
-    pending(
+    works(NUMBER_OF_SLOTS, "managed memory of a slot is the worker's divided by this"),
+    works(PROCESS_MEMORY_SIZE, "the total from which managed memory is derived"),
+    works(FLINK_MEMORY_SIZE, "the same, before the process size"),
+    works(MANAGED_MEMORY_SIZE, "managed memory of the worker"),
+    works(MANAGED_MEMORY_FRACTION, "managed memory, where no size is set"),
+    works(
         CONSUMER_WEIGHTS,
         "RocksDB's share; Python's share goes to user code and is not enforced",
         default_in_1_12="DATAPROC:70,PYTHON:30",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millpond.common.config_options import ConfigOptions
 from millpond.common.option_range import at_least
-from millpond.configuration.registered_option import RegisteredOption, pending
+from millpond.configuration.registered_option import RegisteredOption, works
 
 __all__ = (
     "EXPONENTIAL_ATTEMPTS",
@@ -118,16 +118,16 @@ EXPONENTIAL_ATTEMPTS = at_least(
 )
 
 OPTIONS: tuple[RegisteredOption, ...] = (
-    pending(RESTART_STRATEGY, "the job manager's restarts after a failure"),
-    pending(FIXED_DELAY_ATTEMPTS, "fixed delay: number of restarts"),
-    pending(FIXED_DELAY, "fixed delay: the delay"),
-    pending(FAILURE_RATE_MAX_FAILURES, "failure rate: one failure more in the interval is final"),
-    pending(FAILURE_RATE_INTERVAL, "failure rate: the interval"),
-    pending(FAILURE_RATE_DELAY, "failure rate: the delay"),
-    pending(EXPONENTIAL_INITIAL_BACKOFF, "exponential delay: the first delay", since="1.13"),
-    pending(EXPONENTIAL_MAX_BACKOFF, "exponential delay: the bound", since="1.13"),
-    pending(EXPONENTIAL_MULTIPLIER, "exponential delay: the factor", since="1.13"),
-    pending(EXPONENTIAL_RESET_THRESHOLD, "exponential delay: calm time that resets", since="1.13"),
-    pending(EXPONENTIAL_JITTER_FACTOR, "exponential delay: the random share", since="1.13"),
-    pending(EXPONENTIAL_ATTEMPTS, "exponential delay: number of restarts", since="1.19"),
+    works(RESTART_STRATEGY, "the job manager's restarts after a failure"),
+    works(FIXED_DELAY_ATTEMPTS, "fixed delay: number of restarts"),
+    works(FIXED_DELAY, "fixed delay: the delay"),
+    works(FAILURE_RATE_MAX_FAILURES, "failure rate: one failure more in the interval is final"),
+    works(FAILURE_RATE_INTERVAL, "failure rate: the interval"),
+    works(FAILURE_RATE_DELAY, "failure rate: the delay"),
+    works(EXPONENTIAL_INITIAL_BACKOFF, "exponential delay: the first delay", since="1.13"),
+    works(EXPONENTIAL_MAX_BACKOFF, "exponential delay: the bound", since="1.13"),
+    works(EXPONENTIAL_MULTIPLIER, "exponential delay: the factor", since="1.13"),
+    works(EXPONENTIAL_RESET_THRESHOLD, "exponential delay: calm time that resets", since="1.13"),
+    works(EXPONENTIAL_JITTER_FACTOR, "exponential delay: the random share", since="1.13"),
+    works(EXPONENTIAL_ATTEMPTS, "exponential delay: number of restarts", since="1.19"),
 )

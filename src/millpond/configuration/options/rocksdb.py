@@ -6,7 +6,12 @@ import enum
 
 from millpond.common.config_options import ConfigOptions
 from millpond.common.option_range import at_least, positive, within_zero_and_one
-from millpond.configuration.registered_option import RegisteredOption, pending, without_meaning
+from millpond.configuration.registered_option import (
+    RegisteredOption,
+    pending,
+    without_meaning,
+    works,
+)
 
 __all__ = (
     "FIXED_MEMORY_PER_SLOT",
@@ -162,23 +167,23 @@ _NO_COMPACTION_FILTER = (
 )
 
 OPTIONS: tuple[RegisteredOption, ...] = (
-    pending(LOCAL_DIRECTORIES, "databases are spread over them in turn"),
-    pending(TIMER_STORE, "the timer queues of a RocksDB job"),
-    pending(TIMER_CACHE_SIZE, "head cache of a RocksDB timer queue", since="1.17"),
-    pending(TRANSFER_THREADS, "copies of SST files run in parallel", default_in_1_12="1"),
-    pending(PREDEFINED_OPTIONS, "first layer of the options of every database"),
-    pending(
+    works(LOCAL_DIRECTORIES, "databases are spread over them in turn"),
+    works(TIMER_STORE, "the timer queues of a RocksDB job"),
+    works(TIMER_CACHE_SIZE, "head cache of a RocksDB timer queue", since="1.17"),
+    works(TRANSFER_THREADS, "copies of SST files run in parallel", default_in_1_12="1"),
+    works(PREDEFINED_OPTIONS, "first layer of the options of every database"),
+    works(
         OPTIONS_FACTORY,
         "changes the options after profile and configuration",
         default_in_1_12="DefaultConfigurableOptionsFactory",
     ),
-    pending(MANAGED_MEMORY, "one cache and one write buffer manager a slot"),
-    pending(FIXED_MEMORY_PER_SLOT, "size of that cache, instead of managed memory"),
-    pending(FIXED_MEMORY_PER_WORKER, "one cache for the whole worker", since="1.17"),
-    pending(WRITE_BUFFER_RATIO, "capacities of cache and write buffer manager"),
-    pending(HIGH_PRIORITY_POOL_RATIO, "checked with the write buffer ratio; see docs/rocksdb.md"),
-    pending(PARTITIONED_INDEX_FILTERS, "two-level index and filters", since="1.13"),
-    pending(WRITE_BATCH_SIZE, "write batches of flush and restore"),
+    works(MANAGED_MEMORY, "one cache and one write buffer manager a slot"),
+    works(FIXED_MEMORY_PER_SLOT, "size of that cache, instead of managed memory"),
+    works(FIXED_MEMORY_PER_WORKER, "one cache for the whole worker", since="1.17"),
+    works(WRITE_BUFFER_RATIO, "capacities of cache and write buffer manager"),
+    works(HIGH_PRIORITY_POOL_RATIO, "checked with the write buffer ratio; see docs/rocksdb.md"),
+    works(PARTITIONED_INDEX_FILTERS, "two-level index and filters", since="1.13"),
+    works(WRITE_BATCH_SIZE, "write batches of flush and restore"),
     pending(RESTORE_OVERLAP_FRACTION, "choice of the base at rescale", since="1.17"),
     pending(_INGEST, "rescale by ingestion", since="1.19"),
     pending(_DELETE_FILES_IN_RANGE, "rescale drops whole files first", since="1.17"),

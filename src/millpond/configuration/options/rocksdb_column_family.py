@@ -10,7 +10,7 @@ import enum
 
 from millpond.common.config_options import ConfigOptions
 from millpond.common.option_range import at_least, positive
-from millpond.configuration.registered_option import RegisteredOption, pending, without_meaning
+from millpond.configuration.registered_option import RegisteredOption, without_meaning, works
 
 __all__ = (
     "BLOCK_CACHE_SIZE",
@@ -207,29 +207,29 @@ _DATABASE = "DB option of every database"
 _COLUMN_FAMILY = "option of every column family"
 
 OPTIONS: tuple[RegisteredOption, ...] = (
-    pending(THREADS, _DATABASE, default_in_1_12="(none)"),
-    pending(OPEN_FILES, _DATABASE, default_in_1_12="(none)"),
-    pending(LOG_MAX_FILE_SIZE, _DATABASE, since="1.15"),
-    pending(LOG_FILE_COUNT, _DATABASE, since="1.15"),
-    pending(LOG_DIRECTORY, _DATABASE, since="1.15"),
-    pending(LOG_LEVEL, _DATABASE, since="1.13"),
-    pending(COMPACTION_STYLE, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(DYNAMIC_LEVEL_SIZE, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(COMPRESSION_PER_LEVEL, _COLUMN_FAMILY, since="1.18"),
-    pending(TARGET_FILE_SIZE_BASE, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(MAX_SIZE_LEVEL_BASE, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(WRITE_BUFFER_SIZE, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(WRITE_BUFFER_COUNT, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(WRITE_BUFFER_NUMBER_TO_MERGE, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(BLOCK_SIZE, _COLUMN_FAMILY, default_in_1_12="(none)"),
-    pending(METADATA_BLOCK_SIZE, _COLUMN_FAMILY, since="1.13"),
-    pending(
+    works(THREADS, _DATABASE, default_in_1_12="(none)"),
+    works(OPEN_FILES, _DATABASE, default_in_1_12="(none)"),
+    works(LOG_MAX_FILE_SIZE, _DATABASE, since="1.15"),
+    works(LOG_FILE_COUNT, _DATABASE, since="1.15"),
+    works(LOG_DIRECTORY, _DATABASE, since="1.15"),
+    works(LOG_LEVEL, _DATABASE, since="1.13"),
+    works(COMPACTION_STYLE, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(DYNAMIC_LEVEL_SIZE, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(COMPRESSION_PER_LEVEL, _COLUMN_FAMILY, since="1.18"),
+    works(TARGET_FILE_SIZE_BASE, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(MAX_SIZE_LEVEL_BASE, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(WRITE_BUFFER_SIZE, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(WRITE_BUFFER_COUNT, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(WRITE_BUFFER_NUMBER_TO_MERGE, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(BLOCK_SIZE, _COLUMN_FAMILY, default_in_1_12="(none)"),
+    works(METADATA_BLOCK_SIZE, _COLUMN_FAMILY, since="1.13"),
+    works(
         BLOCK_CACHE_SIZE,
         _COLUMN_FAMILY + "; the shared cache replaces it unless managed memory is off",
         default_in_1_12="(none)",
     ),
-    pending(BLOOM_FILTER, _COLUMN_FAMILY, since="1.14"),
-    pending(BLOOM_FILTER_BITS_PER_KEY, _COLUMN_FAMILY, since="1.14"),
+    works(BLOOM_FILTER, _COLUMN_FAMILY, since="1.14"),
+    works(BLOOM_FILTER_BITS_PER_KEY, _COLUMN_FAMILY, since="1.14"),
     without_meaning(
         BLOOM_FILTER_BLOCK_BASED,
         "RocksDB dropped this format in version 7; filters are always one a file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millpond.common.config_options import ConfigOptions
 from millpond.common.option_range import at_least
-from millpond.configuration.registered_option import RegisteredOption, pending, without_meaning
+from millpond.configuration.registered_option import RegisteredOption, without_meaning, works
 
 __all__ = (
     "ASYNCHRONOUS_SNAPSHOTS",
@@ -157,23 +157,23 @@ _NO_FILE_MERGING = (
 _LOCAL_DISK = "job manager and workers share one machine, so a second local copy saves no transfer"
 
 OPTIONS: tuple[RegisteredOption, ...] = (
-    pending(STATE_BACKEND, "chooses the store and, in 1.12's spelling, the checkpoint storage"),
-    pending(CHECKPOINT_STORAGE, "chooses the checkpoint storage", since="1.13"),
-    pending(CHECKPOINT_DIRECTORY, "root of `<job id>/chk-<n>`, `shared` and `taskowned`"),
-    pending(SAVEPOINT_DIRECTORY, "target of savepoints that name no directory"),
-    pending(CREATE_SUBDIRECTORY, "leaves the job-id level out when false", since="1.20"),
-    pending(NUM_RETAINED_CHECKPOINTS, "older completed checkpoints are deleted"),
+    works(STATE_BACKEND, "chooses the store and, in 1.12's spelling, the checkpoint storage"),
+    works(CHECKPOINT_STORAGE, "chooses the checkpoint storage", since="1.13"),
+    works(CHECKPOINT_DIRECTORY, "root of `<job id>/chk-<n>`, `shared` and `taskowned`"),
+    works(SAVEPOINT_DIRECTORY, "target of savepoints that name no directory"),
+    works(CREATE_SUBDIRECTORY, "leaves the job-id level out when false", since="1.20"),
+    works(NUM_RETAINED_CHECKPOINTS, "older completed checkpoints are deleted"),
     without_meaning(
         PARALLEL_CLEANUP, "files are deleted in the background by one thread", since="1.20"
     ),
-    pending(ASYNCHRONOUS_SNAPSHOTS, "false writes heap snapshots in the task thread", until="1.13"),
-    pending(INCREMENTAL_CHECKPOINTS, "RocksDB checkpoints upload only new SST files"),
-    pending(DATA_INLINE_THRESHOLD, "smaller state streams are stored in `_metadata`"),
-    pending(WRITE_BUFFER_SIZE, "buffer of checkpoint streams"),
+    works(ASYNCHRONOUS_SNAPSHOTS, "false writes heap snapshots in the task thread", until="1.13"),
+    works(INCREMENTAL_CHECKPOINTS, "RocksDB checkpoints upload only new SST files"),
+    works(DATA_INLINE_THRESHOLD, "smaller state streams are stored in `_metadata`"),
+    works(WRITE_BUFFER_SIZE, "buffer of checkpoint streams"),
     without_meaning(LOCAL_RECOVERY, _LOCAL_DISK),
     without_meaning(LOCAL_BACKUP, _LOCAL_DISK, since="1.20"),
     without_meaning(LOCAL_BACKUP_DIRECTORIES, _LOCAL_DISK),
-    pending(RPC_FRAME_SIZE, "largest acknowledgement that the memory backend may send"),
+    works(RPC_FRAME_SIZE, "largest acknowledgement that the memory backend may send"),
     *(
         without_meaning(option, _NO_FILE_MERGING, since="1.20")
         for option in (

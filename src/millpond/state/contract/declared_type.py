@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from millpond.errors import MillpondError, SerializationError
-from millpond.serialization.coder import Coder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.serialization.coder import Coder
 
 __all__ = ("EXACT_TYPES", "INTEGER_RANGES", "encoder_error", "fits", "refuse")
 

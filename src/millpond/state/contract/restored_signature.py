@@ -6,6 +6,8 @@ serializers tell maps, TTL and namespaces, and all other kinds are lists of byte
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from millpond.errors import SerializerIncompatibleError, StateTypeError
 from millpond.formats.pyflink_serializers import (
     LIST_OF_BYTES,
@@ -22,7 +24,9 @@ from millpond.formats.state_meta import (
     StateMetaKind,
 )
 from millpond.state.contract.definition import StateDefinition, StateKind
-from millpond.state.contract.namespace import NamespaceSerializer
+
+if TYPE_CHECKING:
+    from millpond.state.contract.namespace import NamespaceSerializer
 
 __all__ = ("check_registered", "check_restored", "check_restored_timers")
 

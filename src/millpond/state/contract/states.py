@@ -19,8 +19,10 @@ Rules that every store follows, where Flink's Java, PyFlink and the stores thems
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
 
 __all__ = ("KeyedState", "MergeableState", "SupportsEntries")
 

@@ -1,8 +1,8 @@
 """Time to live: state whose values carry the time of their last use, on top of any store.
 
 A store that is asked for a state with a TTL keeps plain state of `stored_definition`, whose
-values are (milliseconds, value) pairs, and hands out what `ttl_states.ttl_state` wraps around it. The rules
-are Flink's (TtlStateFactory, AbstractTtlDecorator); only processing time counts.
+values are (milliseconds, value) pairs, and hands out what `ttl_states.ttl_state` wraps around it.
+The rules are Flink's (TtlStateFactory, AbstractTtlDecorator); only processing time counts.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ from millpond.datastream.state import (
     ValueState,
 )
 from millpond.errors import StateError, StateTypeError
-from millpond.serialization.coder import Coder
 from millpond.state.contract.declared_type import fits, refuse
 from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
 from millpond.state.contract.ttl import TtlPolicy
 
 if TYPE_CHECKING:
+    from millpond.serialization.coder import Coder
     from millpond.state.contract.keyed_backend import KeyedStateBackend
 
 __all__ = ("ttl_state",)
@@ -54,7 +54,7 @@ class _TtlState:
     def __init__(
         self, definition: StateDefinition, stored: Any, backend: KeyedStateBackend
     ) -> None:
-        assert definition.ttl is not None  # noqa: S101 - checked by ttl_state
+        assert definition.ttl is not None
         self.definition = definition
         self._stored = stored
         self._backend = backend
@@ -151,7 +151,7 @@ class _TtlCell(_TtlState):
 
 
 @final
-class _TtlValueState(_TtlCell, ValueState):
+class _TtlValueState(_TtlCell, ValueState[Any]):
     __slots__ = ()
 
     def value(self) -> Any:
@@ -162,7 +162,7 @@ class _TtlValueState(_TtlCell, ValueState):
 
 
 @final
-class _TtlReducingState(_TtlCell, ReducingState):
+class _TtlReducingState(_TtlCell, ReducingState[Any]):
     __slots__ = ("_reduce",)
 
     def __init__(
@@ -188,7 +188,7 @@ class _TtlReducingState(_TtlCell, ReducingState):
 
 
 @final
-class _TtlAggregatingState(_TtlCell, AggregatingState):
+class _TtlAggregatingState(_TtlCell, AggregatingState[Any, Any]):
     __slots__ = ("_aggregate",)
 
     def __init__(
@@ -217,7 +217,7 @@ class _TtlAggregatingState(_TtlCell, AggregatingState):
 
 
 @final
-class _TtlListState(_TtlState, ListState):
+class _TtlListState(_TtlState, ListState[Any]):
     """Each element has its own time."""
 
     __slots__ = ()
@@ -263,7 +263,7 @@ class _TtlListState(_TtlState, ListState):
 
 
 @final
-class _TtlMapState(_TtlState, MapState):
+class _TtlMapState(_TtlState, MapState[Any, Any]):
     """Each entry has its own time."""
 
     __slots__ = ()

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.datastream.state import State
 from millpond.errors import StateError
-from millpond.formats.handles import KeyedHandle
 from millpond.formats.java_type import key_serializer_snapshot
 from millpond.formats.pyflink_serializers import (
     PYTHON_STATE_PREFIX,
     timer_state_meta,
     timer_state_name,
 )
-from millpond.formats.serializer_snapshot import SerializerSnapshot
-from millpond.state.contract.definition import StateDefinition
 from millpond.state.contract.keyed_backend import KeyedBackendParameters, KeyedStateBackend
 from millpond.state.contract.namespace import VOID, NamespaceSerializer
 from millpond.state.contract.restored_signature import check_registered
-from millpond.state.contract.snapshot import (
-    Snapshot,
-    SnapshotOptions,
-    SnapshotStreams,
-)
 from millpond.state.heap.captured_state import (
     CapturedEntries,
     CapturedRows,
@@ -35,8 +25,21 @@ from millpond.state.heap.registered_state import RegisteredState
 from millpond.state.heap.restored_entries import load_entries, load_timers
 from millpond.state.heap.restored_state import RestoredState, read_restored_states
 from millpond.state.heap.snapshot import HeapSnapshot, WrittenSnapshot
-from millpond.state.heap.table import FrozenTable, HeapTable
 from millpond.state.heap.timer_queue import HeapTimerQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from millpond.datastream.state import State
+    from millpond.formats.handles import KeyedHandle
+    from millpond.formats.serializer_snapshot import SerializerSnapshot
+    from millpond.state.contract.definition import StateDefinition
+    from millpond.state.contract.snapshot import (
+        Snapshot,
+        SnapshotOptions,
+        SnapshotStreams,
+    )
+    from millpond.state.heap.table import FrozenTable, HeapTable
 
 __all__ = ("HeapKeyedStateBackend",)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.errors import SerializationError
-from millpond.formats.pyflink_values import encode_timer
-from millpond.formats.state_meta import StateMeta
+from millpond.formats.pyflink_values import encode_chunk, encode_timer
 from millpond.state.contract.declared_type import encoder_error
-from millpond.state.contract.definition import StateDefinition
+from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.contract.namespace import VOID, NamespaceSerializer
 from millpond.state.contract.ttl import unexpired
 from millpond.state.heap.entry_codec import EntryCodec
-from millpond.state.heap.key_groups import KeyGroups
-from millpond.state.heap.restored_state import RestoredState
-from millpond.state.heap.table import FrozenTable
+
+if TYPE_CHECKING:
+    from millpond.formats.state_meta import StateMeta
+    from millpond.state.heap.key_groups import KeyGroups
+    from millpond.state.heap.restored_state import RestoredState
+    from millpond.state.heap.table import FrozenTable
 
 __all__ = (
     "CapturedEntries",
@@ -61,6 +63,7 @@ class CapturedRows(CapturedState):
         self._rows = restored.rows
 
     def partition(self, checkpoint: Checkpoint) -> dict[int, Any]:
+        """Return the rows by key group."""
         return {group: rows for group, rows in self._rows.items() if rows}
 
     def rows(
@@ -69,6 +72,7 @@ class CapturedRows(CapturedState):
         prefix: bytes,
         checkpoint: Checkpoint,
     ) -> Iterator[Row]:
+        """Return the rows."""
         return iter(part)
 
 
@@ -90,51 +94,67 @@ class CapturedEntries(CapturedState):
         self._key_groups = key_groups
         self._expired_until_ms = expired_until_ms
         self._codec = EntryCodec(definition)
+        self._is_plain = (
+            definition.kind not in {StateKind.LIST, StateKind.MAP}
+            and definition.namespace is VOID
+            and definition.ttl is None
+        )
 
     def partition(self, checkpoint: Checkpoint) -> dict[int, Any]:
-        """Deal the entries to key groups: flat lists of table key, value, table key, value …"""
+        """Deal the entries to key groups: flat lists of table key, value, and so on."""
         parts: dict[int, list[Any]] = {}
         has_namespace = self._definition.namespace is not VOID
         entries = self._frozen.items()
         while piece := list(islice(entries, PIECE)):
             keys = [address[0] if has_namespace else address for address, _ in piece]
             for group, entry in zip(self._key_groups.of(keys), piece, strict=True):
-                parts.setdefault(group, []).extend(entry)
+                part = parts.get(group)
+                if part is None:
+                    parts[group] = list(entry)
+                else:
+                    part += entry
             checkpoint()
         return parts
 
     def rows(self, part: list[Any], prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
         """Encode the entries of one key group."""
+        for start in range(0, len(part), 2 * PIECE):
+            piece = part[start : start + 2 * PIECE]
+            rows = self._plain_rows(piece, prefix) if self._is_plain else None
+            yield from self._any_rows(piece, prefix) if rows is None else rows
+            checkpoint()
+
+    def _plain_rows(self, piece: list[Any], prefix: bytes) -> list[Row] | None:
+        """Encode values without namespace and TTL; None if one of them does not fit."""
+        encode_key, encode = self._key_groups.serializer.encode, self._definition.value_coder.encode
+        void = VOID.encode(None)
+        try:
+            return [
+                (prefix + encode_key(key) + void, encode_chunk(encode(value)))
+                for key, value in zip(piece[::2], piece[1::2], strict=True)
+            ]
+        except SerializationError:
+            return None
+
+    def _any_rows(self, piece: list[Any], prefix: bytes) -> Iterator[Row]:
         definition = self._definition
         has_namespace = definition.namespace is not VOID
-        encode_key = self._key_groups.serializer.encode
-        encode_namespace = definition.namespace.encode
-        void = VOID.encode(None)
-        rows_of = self._codec.rows
+        encode_key, encode_namespace = (
+            self._key_groups.serializer.encode,
+            definition.namespace.encode,
+        )
         until = self._expired_until_ms
-        since_checkpoint = 0
-        flat = iter(part)
-        for address in flat:
-            entry = next(flat)
-            if until is not None:
-                entry = unexpired(definition.kind, entry, until)
-                if entry is None:
-                    continue
-            if has_namespace:
-                key, namespace = address
-                start = prefix + encode_key(key) + encode_namespace(namespace)
-            else:
-                key = address
-                start = prefix + encode_key(key) + void
+        for address, stored in zip(piece[::2], piece[1::2], strict=True):
+            entry = stored if until is None else unexpired(definition.kind, stored, until)
+            if entry is None:
+                continue
+            key, namespace = address if has_namespace else (address, None)
+            start = prefix + encode_key(key) + encode_namespace(namespace)
             try:
-                for map_key, value in rows_of(entry):
+                for map_key, value in self._codec.rows(entry):
                     yield start + map_key, value
-                    since_checkpoint += 1
             except SerializationError as error:
                 raise self._misfit(error, entry, key) from error
-            if since_checkpoint >= PIECE:
-                since_checkpoint = 0
-                checkpoint()
 
     def _misfit(self, error: SerializationError, entry: Any, key: Any) -> SerializationError:
         return encoder_error(

@@ -6,10 +6,9 @@ The layout is PyFlink's: all kinds but maps are lists of byte chunks, maps have 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.errors import FormatError
 from millpond.formats.pyflink_values import (
@@ -25,8 +24,12 @@ from millpond.formats.pyflink_values import (
     encode_ttl_chunks,
     encode_ttl_map_value,
 )
-from millpond.serialization.coder import Coder
 from millpond.state.contract.definition import StateDefinition, StateKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.serialization.coder import Coder
 
 __all__ = ("EntryCodec",)
 
@@ -77,7 +80,7 @@ class EntryCodec:
         """
         if self._kind == StateKind.MAP:
             entries = {} if before is None else before
-            assert self._key_coder is not None  # noqa: S101 - checked at registration
+            assert self._key_coder is not None
             entries[self._whole(self._key_coder, decode_map_key(map_key))] = self._map_value(value)
             return entries
         pairs = self._decode_ttl_chunks(value) if self._ttl else self._decode_chunks(value)
@@ -90,7 +93,7 @@ class EntryCodec:
         return pairs[0]
 
     def _map_rows(self, entries: dict[Any, Any]) -> Iterator[tuple[bytes, bytes]]:
-        assert self._key_coder is not None  # noqa: S101 - checked at registration
+        assert self._key_coder is not None
         encode_key, encode = self._key_coder.encode, self._coder.encode
         for key, value in entries.items():
             row_key = encode_map_key(encode_key(key))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.errors import KeyGroupOutOfRangeError
-from millpond.serialization.key_serializer import KeySerializer
-from millpond.state.contract.key_group import KeyGroupRange
+
+if TYPE_CHECKING:
+    from millpond.serialization.key_serializer import KeySerializer
+    from millpond.state.contract.key_group import KeyGroupRange
 
 __all__ = ("KeyGroups",)
 

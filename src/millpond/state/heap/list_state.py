@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.state import ListState
@@ -10,6 +9,8 @@ from millpond.state.contract.declared_type import fits
 from millpond.state.heap.state import HeapState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.keyed_backend import KeyedStateBackend
     from millpond.state.heap.table import HeapTable
@@ -18,7 +19,7 @@ __all__ = ("HeapListState",)
 
 
 @final
-class HeapListState(HeapState, ListState):
+class HeapListState(HeapState, ListState[Any]):
     """Elements in the order they were added; never an empty list."""
 
     __slots__ = ("_fits",)

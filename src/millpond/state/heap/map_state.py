@@ -20,7 +20,7 @@ __all__ = ("HeapMapState",)
 
 
 @final
-class HeapMapState(HeapState, MapState):
+class HeapMapState(HeapState, MapState[Any, Any]):
     """Entries of the user's keys and values; never an empty dictionary."""
 
     __slots__ = ("_fits_key", "_fits_value", "_key_coder")

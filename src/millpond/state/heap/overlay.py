@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("Overlay",)
 
@@ -20,8 +22,8 @@ class Overlay(dict[Any, Any]):
 
     Attributes:
         below: frozen layers, newest first.
-        copy_value: copies a value before it leaves a frozen layer; None where values are immutable or
-            nobody reads the layers any more.
+        copy_value: copies a value before it leaves a frozen layer; None where values are
+            immutable or nobody reads the layers any more.
     """
 
     __slots__ = ("below", "copy_value")

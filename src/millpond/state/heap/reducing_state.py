@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.state import AggregatingState, ReducingState
@@ -11,6 +10,8 @@ from millpond.state.contract.declared_type import fits
 from millpond.state.heap.state import HeapState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from millpond.datastream.functions import AggregateFunction
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.keyed_backend import KeyedStateBackend
@@ -56,7 +57,7 @@ class _CombiningState(HeapState):
 
 
 @final
-class HeapReducingState(_CombiningState, ReducingState):
+class HeapReducingState(_CombiningState, ReducingState[Any]):
     """The reduction of everything added."""
 
     __slots__ = ("_reduce",)
@@ -88,7 +89,7 @@ class HeapReducingState(_CombiningState, ReducingState):
 
 
 @final
-class HeapAggregatingState(_CombiningState, AggregatingState):
+class HeapAggregatingState(_CombiningState, AggregatingState[Any, Any]):
     """The accumulator of everything added."""
 
     __slots__ = ("_aggregate",)

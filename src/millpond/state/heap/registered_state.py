@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
-from millpond.datastream.state import State
 from millpond.formats.pyflink_serializers import keyed_state_meta
-from millpond.formats.state_meta import StateMeta
-from millpond.serialization.coder import Coder
 from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.contract.ttl import TtlPolicy, stored_definition
 from millpond.state.contract.ttl_states import ttl_state
@@ -20,6 +16,11 @@ from millpond.state.heap.ttl_sweep import TtlSweep
 from millpond.state.heap.value_state import heap_value_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.datastream.state import State
+    from millpond.formats.state_meta import StateMeta
+    from millpond.serialization.coder import Coder
     from millpond.state.contract.keyed_backend import KeyedStateBackend
 
 __all__ = ("RegisteredState",)

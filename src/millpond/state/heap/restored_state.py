@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from millpond.errors import FormatError, SavepointMismatchError
 from millpond.formats.canonical_reader import CanonicalReader
 from millpond.formats.handles import KeyedHandle, KeyGroupsHandle
 from millpond.formats.heap_body import HeapReader
-from millpond.formats.serializer_snapshot import SerializerSnapshot
-from millpond.formats.state_meta import StateMeta
 from millpond.state.contract.key_group import KeyGroupRange
-from millpond.state.contract.snapshot import SnapshotReader
-from millpond.state.heap.key_groups import KeyGroups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.formats.serializer_snapshot import SerializerSnapshot
+    from millpond.formats.state_meta import StateMeta
+    from millpond.state.contract.snapshot import SnapshotReader
+    from millpond.state.heap.key_groups import KeyGroups
 
 __all__ = ("RestoredState", "read_restored_states")
 

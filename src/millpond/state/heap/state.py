@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
 
 from millpond.errors import StateError
-from millpond.serialization.coder import Coder
 from millpond.state.contract.declared_type import refuse
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
 
 if TYPE_CHECKING:
+    from millpond.serialization.coder import Coder
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.keyed_backend import KeyedStateBackend
     from millpond.state.heap.table import HeapTable
@@ -20,7 +20,8 @@ __all__ = ("HeapState",)
 class _Scope(Protocol):
     """What knows the key of the entry to use; the backend itself where there is no namespace."""
 
-    current_key: Any
+    @property
+    def current_key(self) -> Any: ...
 
 
 @final

@@ -6,15 +6,17 @@ reads the frozen layers any more they are merged back, a bounded slice after eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 from millpond.state.heap.overlay import Overlay
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 __all__ = ("FrozenTable", "HeapTable")
 
-_MERGE_SLICE = 4096
+_MERGE_SLICE = 1024
 _MAX_FROZEN_LAYERS = 6
 
 
@@ -35,6 +37,12 @@ class FrozenTable:
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Iterate over (key, value), each key once. Values must not be changed."""
+        layers = self._layers
+        if len(layers) == 1 and type(layers[0]) is dict:
+            return iter(layers[0].items())  # the base, which has no deletions in it
+        return self._newest_items()
+
+    def _newest_items(self) -> Iterator[tuple[Any, Any]]:
         layers = self._layers
         for depth, layer in enumerate(layers):
             newer = layers[:depth]
@@ -117,6 +125,7 @@ class HeapTable:
         if not self._frozen:
             return
         if self._views:
+            self._size_after_merge = len(self.active)
             if self._work is None and len(self._frozen) > _MAX_FROZEN_LAYERS:
                 self._work = self._unite(1)
         elif len(self._frozen) > 1:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.state.contract.timer_queue import Timer, TimerQueue
 from millpond.state.heap.table import HeapTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ("HeapTimerQueue",)
 
@@ -78,7 +80,7 @@ class HeapTimerQueue(TimerQueue):
         if timestamp is None or timestamp > up_to:
             return []
         bucket = self._entries.get(timestamp)
-        assert bucket is not None  # noqa: S101 - head() has just seen it
+        assert bucket is not None
         if len(bucket) > 1 and timestamp != self._ordered:
             encode = self._encode
             pairs = sorted(bucket, key=lambda pair: encode(*pair))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from millpond.state.contract.definition import StateKind
 from millpond.state.contract.ttl import TtlPolicy, unexpired
-from millpond.state.heap.table import FrozenTable, HeapTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.state.contract.definition import StateKind
+    from millpond.state.heap.table import FrozenTable, HeapTable
 
 __all__ = ("TtlSweep",)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ("HeapValueState", "heap_value_state")
 
 
-class HeapValueState(HeapState, ValueState):
+class HeapValueState(HeapState, ValueState[Any]):
     """A value of a type that needs no check: pickled."""
 
     __slots__ = ("_fits",)

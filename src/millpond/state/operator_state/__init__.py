@@ -1,0 +1,1 @@
+"""Operator state: lists and broadcast maps of a subtask, not bound to keys."""

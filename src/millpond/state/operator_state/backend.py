@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.state import (
     BroadcastState,
@@ -25,13 +24,17 @@ from millpond.formats.pyflink_serializers import (
     operator_list_state_meta,
 )
 from millpond.formats.state_meta import SIGNATURE
-from millpond.serialization.coder import Coder
 from millpond.serialization.coders import coder_for
-from millpond.state.contract.snapshot import Snapshot, SnapshotOptions, SnapshotStreams
 from millpond.state.operator_state.broadcast_state import HeapBroadcastState
 from millpond.state.operator_state.list_state import OperatorListState
-from millpond.state.operator_state.restored_state import RestoredOperatorState, RestoredState
 from millpond.state.operator_state.snapshot import CapturedState, OperatorStateSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millpond.serialization.coder import Coder
+    from millpond.state.contract.snapshot import Snapshot, SnapshotOptions, SnapshotStreams
+    from millpond.state.operator_state.restored_state import RestoredOperatorState, RestoredState
 
 __all__ = ("OperatorStateBackend",)
 
@@ -126,8 +129,10 @@ class OperatorStateBackend(OperatorStateStore):
             immutable = broadcast.key_coder.immutable and broadcast.value_coder.immutable
             encode_entry = broadcast.encode_entry if immutable else None
             captured.append(CapturedState(meta, broadcast.capture(), encode_entry))
-        for restored in self._restored.values():
-            captured.append(CapturedState(restored.meta, restored.elements, None))
+        captured.extend(
+            CapturedState(restored.meta, restored.elements, None)
+            for restored in self._restored.values()
+        )
         return OperatorStateSnapshot(captured, streams, self._operator, checkpoint_id)
 
     def close(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from millpond.datastream.state import BroadcastState, ReadOnlyBroadcastState
 from millpond.errors import SerializationError, StateError
-from millpond.serialization.coder import Coder
 from millpond.state.contract.declared_type import encoder_error, fits, refuse
+
+if TYPE_CHECKING:
+    from millpond.serialization.coder import Coder
 
 __all__ = ("HeapBroadcastState", "ReadOnlyView")
 
@@ -75,7 +77,7 @@ class HeapBroadcastState(BroadcastState[Any, Any]):
                 part="map key",
             ) from error
 
-    def put_all(self, dict_value: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
+    def put_all(self, dict_value: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> None:
         """Set several entries, given as a mapping or as pairs; None changes nothing."""
         if dict_value is None:
             return

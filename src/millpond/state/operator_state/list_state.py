@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from millpond.datastream.state import ListState
 from millpond.errors import StateError
-from millpond.formats.handles import DistributionMode
-from millpond.serialization.coder import Coder
 from millpond.state.contract.declared_type import fits, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from millpond.formats.handles import DistributionMode
+    from millpond.serialization.coder import Coder
 
 __all__ = ("OperatorListState",)
 

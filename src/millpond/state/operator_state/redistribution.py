@@ -5,8 +5,8 @@ The rules are Flink's (RoundRobinOperatorStateRepartitioner).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from millpond.errors import SavepointMismatchError
 from millpond.formats.handles import (
@@ -16,12 +16,16 @@ from millpond.formats.handles import (
     OperatorStatePartition,
     StreamHandle,
 )
-from millpond.state.contract.snapshot import SnapshotReader
 from millpond.state.operator_state.restored_state import (
     RestoredOperatorState,
     join_restored,
     read_restored,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from millpond.state.contract.snapshot import SnapshotReader
 
 __all__ = ("assign", "redistribute")
 
@@ -73,7 +77,9 @@ def assign(
     parts: dict[str, list[tuple[int, _Part]]] = {}
     modes: dict[str, DistributionMode] = {}
     for index, handle in enumerate(old):
-        for name, partition in handle.partitions.items() if handle is not None else ():
+        if handle is None:
+            continue
+        for name, partition in handle.partitions.items():
             if modes.setdefault(name, partition.mode) != partition.mode:
                 raise SavepointMismatchError(
                     f"An operator state is {modes[name].name} in one subtask and "

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond.errors import SavepointMismatchError
-from millpond.formats.handles import DistributionMode, OperatorStateHandle
 from millpond.formats.operator_state import read_operator_state
-from millpond.formats.state_meta import StateMeta
-from millpond.state.contract.snapshot import SnapshotReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from millpond.formats.handles import DistributionMode, OperatorStateHandle
+    from millpond.formats.state_meta import StateMeta
+    from millpond.state.contract.snapshot import SnapshotReader
 
 __all__ = (
     "RestoredOperatorState",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.errors import CheckpointDeclinedError
 from millpond.formats.handles import OperatorStateHandle
 from millpond.formats.operator_state import OperatorStateHeader, write_operator_state
 from millpond.formats.state_meta import StateMeta, StateMetaKind
 from millpond.state.contract.snapshot import Snapshot, SnapshotScope, SnapshotStreams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ("CapturedState", "OperatorStateSnapshot")
 

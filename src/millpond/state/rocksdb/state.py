@@ -39,6 +39,7 @@ _FIRST_CACHE_ENTRIES = 1 << 14
 _SMALLEST_CACHE = 64
 # What an entry of a dictionary with its key and value takes beside what its bytes say.
 _OBJECT_BYTES = 256
+_SAMPLE = 256
 _BYTES_IN_MEMORY_PER_BYTE = 2
 
 
@@ -143,8 +144,9 @@ class RocksDBState:
             return
         rows.sort(key=_row_key)
         self._family.write(rows)
-        size = sum(len(key) + (len(value) if value is not None else 0) for key, value in rows)
-        entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(rows)
+        sample = rows[:: len(rows) // _SAMPLE + 1]
+        size = sum(len(key) + (len(value) if value is not None else 0) for key, value in sample)
+        entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(sample)
         self.cache_entries = max(_SMALLEST_CACHE, self._cache_bytes // (2 * entry_bytes))
 
     def at(self, namespace: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.state import ValueState
-from millpond.errors import KeyGroupOutOfRangeError
 from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, fits
 from millpond.state.rocksdb.state import MISSING, RocksDBState
 
@@ -87,23 +86,25 @@ class ValueRows(RocksDBState):
         dirty.clear()
 
     def _write(self, dirty: dict[Any, Any]) -> None:
-        encode, known = self.codec.encode, self._clean.get
-        rows: list[tuple[bytes, bytes | None]] = []
-        append = rows.append
-        slot = value = None
+        if None in dirty.values():
+            known = self._clean.get
+            removed = [slot for slot, value in dirty.items() if value is None]
+            # Not for what is known to be absent: tombstones slow all later reads down.
+            gone = [slot for slot in removed if known(slot, MISSING) is not None]
+            kept = {slot: value for slot, value in dirty.items() if value is not None}
+            deletions = self.composite_keys(gone)
+        else:
+            kept, deletions = dirty, []
+        row_keys = self.composite_keys(kept)
         try:
-            for row_key, (slot, value) in zip(
-                self.composite_keys(dirty), dirty.items(), strict=True
-            ):
-                if value is not None:
-                    append((row_key, encode(value)))
-                elif known(slot, MISSING) is not None:
-                    # Not for what is known to be absent: tombstones slow all later reads down.
-                    append((row_key, None))
-        except KeyGroupOutOfRangeError:
+            values = self.codec.encode_many(kept.values())
+        except Exception:
+            # Once more one by one, for an error that names the key.
+            for slot, value in kept.items():
+                self.encode(slot, value)
             raise
-        except Exception as error:
-            raise self.unencodable(error, slot, value) from error
+        rows: list[tuple[bytes, bytes | None]] = list(zip(row_keys, values, strict=True))
+        rows += [(row_key, None) for row_key in deletions]
         self._write_rows(rows)
 
 

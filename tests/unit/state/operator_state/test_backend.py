@@ -118,7 +118,7 @@ def test_broadcast_state(storage):
     state["d"] = 4
     state.remove("d")
     state.remove("none")
-    for key, _ in state.items():
+    for key in list(state):
         state.put(key + "2", 1)
         state.remove(key + "2")
     view = ReadOnlyView(state)
@@ -148,7 +148,7 @@ def test_redistribution(storage, parallelism):
     restored = restore(handles, parallelism, storage)
     lists = [each.get_list_state(LIST).get() for each in restored]
     elements = [*range(5), *range(10, 15)]
-    assert sum(lists, []) == elements
+    assert [element for each in lists for element in each] == elements
     assert max(map(len, lists)) - min(map(len, lists)) <= 1
     for index, each in enumerate(restored):
         assert each.get_union_list_state(UNION).get() == ["u0", "u1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -136,21 +137,18 @@ class LocalPartStorage(_FileSystemStorage):
 
     def create(self, path: str) -> OpenPart:
         """Start a part; a name that exists is an error, never overwritten."""
-        file = Path(path).open("xb")
-        return _LocalPart(file)
+        return _LocalPart(Path(path).open("xb"))
 
     def resume(self, path: str, length: int) -> OpenPart:
         """Truncate a part to `length` and append to it."""
-        file = Path(path).open("r+b")
-        try:
+        with contextlib.ExitStack() as until_owned:
+            file = until_owned.enter_context(Path(path).open("r+b"))
             if file.seek(0, os.SEEK_END) < length:
                 raise EOFError(f"{path} is shorter than {length} bytes")
             file.truncate(length)
             file.seek(length)
-        except BaseException:
-            file.close()
-            raise
-        return _LocalPart(file)
+            until_owned.pop_all()
+            return _LocalPart(file)
 
 
 @final
