@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -68,6 +69,8 @@ def command(
     from millpond.demo.runner import SupervisedRunner
     from millpond.demo.terminal import open_presentation
 
+    # What the logger would write into the progress bar is said by the demo itself.
+    logging.getLogger("millpond").addHandler(logging.NullHandler())
     chosen = Backend.parse(backend)
     clock = SystemClock()
     settings = DemoSettings(

@@ -185,14 +185,14 @@ def _notices_on(
 
 
 def _unknown(entry: Entry, registry: OptionRegistry) -> Notice:
-    nearest = registry.nearest(entry.key)
     reason = reason_for(entry.key)
-    if nearest is None and reason is not None:
+    if reason is not None:
         return Notice(
             Severity.INFORMATION,
             f"'{entry.key}' has no effect in Millpond: {reason}.",
             entry.origin,
         )
+    nearest = registry.nearest(entry.key)
     if nearest is None:
         return Notice(Severity.WARNING, f"'{entry.key}' is no known option.", entry.origin)
     meant = f"Did you mean '{nearest}'?"

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from millpond.datastream.window import Evictor, Trigger, WindowAssigner
 
 __all__ = (
+    "COLLECT_UID",
     "AggregationKind",
     "BroadcastProcessSpec",
     "CoFlatMapSpec",
@@ -188,6 +189,10 @@ class SinkFunctionSpec:
     """Calls a user's function for each record."""
 
     function: SinkFunction
+
+
+COLLECT_UID = "millpond-collect"
+"""The uid of the collecting operator: its state may always be dropped."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, final
 
@@ -14,20 +16,20 @@ from millpond.common.watermark_strategy import WatermarkStrategy
 from millpond.configuration.effective_configuration import load_configuration, log_notices
 from millpond.configuration.options import execution
 from millpond.configuration.options import state_backend as backend_options
+from millpond.configuration.registry import option_registry
 from millpond.configuration.restart_choice import restart_strategy_options
 from millpond.datastream.checkpoint_config import CheckpointConfig
 from millpond.datastream.checkpointing_mode import CheckpointingMode
 from millpond.datastream.connectors.collection import CollectionSource
-from millpond.datastream.connectors.file_system import FileSource, StreamFormat
 from millpond.datastream.connectors.function_source import FunctionSource
 from millpond.datastream.connectors.source import Source
 from millpond.datastream.data_stream import CloseableIterator, DataStream
 from millpond.datastream.engine import Program, current_launch, load_engine
-from millpond.datastream.operator_spec import CollectSpec, OperatorSpec, SourceSpec
+from millpond.datastream.operator_spec import COLLECT_UID, CollectSpec, OperatorSpec, SourceSpec
 from millpond.datastream.state_backend import StateBackend
 from millpond.datastream.time_characteristic import TimeCharacteristic
 from millpond.datastream.transformation import Edge, JobDescription, Transformation
-from millpond.errors import ConfigurationError, InvalidProgramError
+from millpond.errors import ConfigurationError, InvalidProgramError, MillpondError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -87,8 +89,9 @@ class StreamExecutionEnvironment:
 
     def configure(self, configuration: Configuration) -> None:
         """Take over options; they rank as if the program had set them one by one."""
+        registry = option_registry()
         for key, value in configuration.to_dict().items():
-            self._code.set_string(key, value)
+            registry.assign(self._code, key, value)
 
     def effective_configuration(self) -> Configuration:
         """Return what counts now: code, command line, job, environment and file merged.
@@ -276,8 +279,6 @@ class StreamExecutionEnvironment:
 
     def add_python_file(self, file_path: str) -> None:
         """Put a file, package or directory on the path of imports."""
-        import sys
-
         if file_path not in sys.path:
             sys.path.insert(0, file_path)
 
@@ -356,6 +357,8 @@ class StreamExecutionEnvironment:
 
     def read_text_file(self, file_path: str, charset_name: str = "UTF-8") -> DataStream:
         """Read a text file, or the files of a directory, line by line."""
+        from millpond.datastream.connectors.file_system import FileSource, StreamFormat
+
         source = (
             FileSource.for_record_stream_format(
                 StreamFormat.text_line_format(charset_name), file_path
@@ -377,18 +380,22 @@ class StreamExecutionEnvironment:
             Exception: the user's own, where a user function raised it; a note names operator and
                 key.
         """
-        return load_engine(self._launch.engine).execute(self._take_program(job_name))
+        with _without_internals():
+            return load_engine(self._launch.engine).execute(self._take_program(job_name))
 
     def execute_async(self, job_name: str | None = None) -> JobClient:
         """Start the program in the background and return a handle at once."""
-        return load_engine(self._launch.engine).execute_async(self._take_program(job_name))
+        with _without_internals():
+            return load_engine(self._launch.engine).execute_async(self._take_program(job_name))
 
     def execute_and_collect(
         self, stream: DataStream, job_name: str | None = None, limit: int | None = None
     ) -> CloseableIterator | list[Any]:
         """Run the program and return a stream's records; see `DataStream.execute_and_collect`."""
         collect_id = uuid.uuid4().hex
-        self.add_transformation("Collect", CollectSpec(collect_id), stream._edges).parallelism = 1
+        collect = self.add_transformation("Collect", CollectSpec(collect_id), stream._edges)
+        collect.parallelism = 1
+        collect.uid = COLLECT_UID
         program = self._take_program(job_name)
         results = load_engine(self._launch.engine).collect(program, collect_id)
         iterator = CloseableIterator(results, lambda: _close(results))
@@ -454,6 +461,20 @@ class StreamExecutionEnvironment:
             self._state_backend,
             self._checkpoint_config.get_checkpoint_storage(),
         )
+
+
+@contextmanager
+def _without_internals() -> Iterator[None]:
+    """Let an error of Millpond reach the program without the engine's frames.
+
+    Python's development mode (``-X dev``) keeps them.
+    """
+    try:
+        yield
+    except MillpondError as error:
+        if sys.flags.dev_mode:
+            raise
+        raise error.with_traceback(None) from None
 
 
 def _as_row(value: Any, names: list[str]) -> Any:

@@ -34,6 +34,7 @@ class DemoRecord:
     Attributes:
         runs: how often the command was given for these results, this time included.
         crashed: the crash of the demo has happened.
+        interrupted: the job has finished, and something had interrupted it before.
         digest: of all results, when the job has finished.
         calm_digest: of the same job without a crash, when it was computed.
     """
@@ -44,6 +45,7 @@ class DemoRecord:
     job_id: str
     runs: int = 1
     crashed: bool = False
+    interrupted: bool = False
     digest: str | None = None
     calm_digest: str | None = None
 

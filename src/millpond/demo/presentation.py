@@ -107,7 +107,7 @@ def result_tables(highlights: Highlights) -> tuple[Table, ...]:
         ),
         Table(
             "Longest knock-on delays of an aircraft",
-            ("aircraft", "until", "last route", "flights in a row ", "minutes passed on "),
+            ("aircraft", "until (UTC)", "last route", "flights in a row ", "minutes passed on "),
             tuple(
                 (
                     row["aircraft"],
@@ -121,7 +121,7 @@ def result_tables(highlights: Highlights) -> tuple[Table, ...]:
         ),
         Table(
             "Aircraft that flew daily and then were missing for 72 hours",
-            ("aircraft", "days in a row ", "last seen", "on route", "noticed"),
+            ("aircraft", "days in a row ", "last seen (UTC)", "on route", "noticed (UTC)"),
             tuple(
                 (
                     row["aircraft"],
@@ -134,8 +134,8 @@ def result_tables(highlights: Highlights) -> tuple[Table, ...]:
             ),
         ),
         Table(
-            "Hours with most cancellations",
-            ("airport", "hour", "cancelled ", "flights ", "mean delay ", "worst delay "),
+            "Days with most cancellations, and their worst hour",
+            ("airport", "hour (UTC)", "cancelled ", "flights ", "mean delay ", "worst delay "),
             tuple(
                 (
                     row["origin"],

@@ -93,6 +93,7 @@ class JobRequest:
     Attributes:
         checkpoints: directory of its checkpoints.
         job_id: 32 hexadecimal digits; the same in all runs that go on from each other.
+        batch_size: flights between two watermarks; 256 are scheduled in about seven hours.
         resume: go on from the newest checkpoint of the job; there is one.
         lock: descriptor of the locked file that the worker process must inherit, or None.
     """
@@ -104,7 +105,8 @@ class JobRequest:
     backend: Backend = Backend.ROCKSDB
     parallelism: int = 1
     lateness_hours: float = 24
-    checkpoint_interval_ms: int = 500
+    checkpoint_interval_ms: int = 1000
+    batch_size: int = 256
     resume: bool = False
     lock: int | None = None
 

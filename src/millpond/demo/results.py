@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from millpond.errors import DataFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 __all__ = ("Highlights", "digest", "highlights", "read_lines")
@@ -62,7 +62,7 @@ class Highlights:
         routes: route, minutes that its flights arrived late in the year; the worst first.
         chains: the longest chains of knock-on delays: the result of each chain's last link.
         missing: aircraft that flew daily for longest and then were missing.
-        hours: the airport hours with the most cancellations.
+        hours: the airport hours with the most cancellations, one of each day.
         late: flights that came too late to be counted in their hour.
     """
 
@@ -98,26 +98,25 @@ def highlights(lines: Iterable[bytes]) -> Highlights:
     return Highlights(
         dict(sorted(counts.items())),
         tuple(sorted(routes.items(), key=lambda route: (-route[1], route[0]))[:_TOP]),
-        _top(by_kind["knock_on"], "chain_minutes", one_an="aircraft"),
-        _top(by_kind["missing"], "daily_for_days", one_an="aircraft"),
-        _top(by_kind["hour"], "cancelled", one_an=None),
+        _top(by_kind["knock_on"], "chain_minutes", lambda result: result["aircraft"]),
+        _top(by_kind["missing"], "daily_for_days", lambda result: result["aircraft"]),
+        _top(by_kind["hour"], "cancelled", lambda result: result["hour"][:10]),
         counts["late"],
     )
 
 
 def _top(
-    results: list[dict[str, Any]], name: str, *, one_an: str | None
+    results: list[dict[str, Any]], name: str, group: Callable[[dict[str, Any]], str]
 ) -> tuple[dict[str, Any], ...]:
-    """Return the results with the highest field, of each aircraft (say) only the first."""
+    """Return the results with the highest field, only the first of each group."""
     # Ties are broken by the whole result, so that the table is the same in every run.
     results.sort(key=lambda result: (-result[name], json.dumps(result, sort_keys=True)))
     found: list[dict[str, Any]] = []
-    seen: set[Any] = set()
+    seen: set[str] = set()
     for result in results:
-        if one_an is not None and result[one_an] in seen:
-            continue
-        seen.add(result[one_an] if one_an is not None else None)
-        found.append(result)
+        if group(result) not in seen:
+            seen.add(group(result))
+            found.append(result)
         if len(found) == _TOP:
             break
     return tuple(found)

@@ -61,9 +61,13 @@ def run_demo(
                 f"This run has finished; its results are in {directory.results}. "
                 "Use --fresh to start over."
             )
-            _show(directory, record, presentation)
-            return
-        _Demo(settings, directory, record, runner, presentation).run()
+        else:
+            record = _Demo(settings, directory, record, runner, presentation).run()
+        if record.interrupted and record.calm_digest is None:
+            presentation.say("The same job once more, calmly: on the heap, without a crash …")
+            record = replace(record, calm_digest=_calm_digest(settings, runner))
+            directory.write(record)
+        _show(directory, record, presentation)
 
 
 @final
@@ -96,7 +100,8 @@ class _Demo:
         self._total = count_flights(settings.flights_file)
         self._crash_wanted = settings.crash and not self._record.crashed
 
-    def run(self) -> None:
+    def run(self) -> DemoRecord:
+        """Run the job to its end and return what was recorded of it."""
         directory, presentation = self._directory, self._presentation
         latest = find_latest(str(directory.checkpoints), self._record.job_id)
         if latest is None:
@@ -105,16 +110,15 @@ class _Demo:
         directory.write(self._record)
         self._introduce(latest)
         report = self._run_job(resume=latest is not None)
-        lines = read_lines(directory.results)
-        self._record = replace(self._record, digest=digest(lines))
-        if self._record.crashed or self._record.runs > 1 or report.restarts:
-            presentation.say("The same job once more, calmly: on the heap, without a crash …")
-            self._record = replace(self._record, calm_digest=self._calm_digest())
-        # Only now: a run that is killed before gets its proof when the command is given again.
-        directory.write(self._record)
+        record = replace(
+            self._record,
+            digest=digest(read_lines(directory.results)),
+            interrupted=self._record.crashed or self._record.runs > 1 or report.restarts > 0,
+        )
+        directory.write(record)
         if report.checkpoints:
             presentation.table(checkpoint_table(report.checkpoints))
-        _show(directory, self._record, presentation)
+        return record
 
     def _introduce(self, latest: ListedCheckpoint | None) -> None:
         settings, presentation = self._settings, self._presentation
@@ -147,20 +151,6 @@ class _Demo:
         finally:
             self._presentation.stop()
 
-    def _calm_digest(self) -> str:
-        with tempfile.TemporaryDirectory(prefix="millpond-demo-") as temporary:
-            results = Path(temporary) / "results"
-            self._runner.run_calm(
-                JobRequest(
-                    self._settings.flights_file,
-                    results,
-                    Path(temporary) / "checkpoints",
-                    uuid.uuid4().hex,
-                    lateness_hours=self._settings.lateness_hours,
-                )
-            )
-            return digest(read_lines(results))
-
     def on_progress(self, progress: JobProgress) -> bool:
         self._presentation.progress(progress)
         due = progress.records >= _CRASH_AT * self._total and progress.checkpoint_id is not None
@@ -178,6 +168,21 @@ class _Demo:
     def on_restart(self, from_checkpoint: int | None) -> None:
         where = "the beginning" if from_checkpoint is None else f"checkpoint {from_checkpoint}"
         self._presentation.say(f"The worker is lost; a new one goes on from {where}.")
+
+
+def _calm_digest(settings: DemoSettings, runner: JobRunner) -> str:
+    with tempfile.TemporaryDirectory(prefix="millpond-demo-") as temporary:
+        directory = Path(temporary)
+        runner.run_calm(
+            JobRequest(
+                settings.flights_file,
+                directory / "results",
+                directory / "checkpoints",
+                uuid.uuid4().hex,
+                lateness_hours=settings.lateness_hours,
+            )
+        )
+        return digest(read_lines(directory / "results"))
 
 
 def _check_settings(settings: DemoSettings, record: DemoRecord) -> None:

@@ -68,11 +68,16 @@ class SupervisedRunner:
 
 
 def _environment(request: JobRequest) -> StreamExecutionEnvironment:
+    from millpond.common import Configuration
+    from millpond.configuration.options.millpond import BATCH_SIZE
     from millpond.datastream import StreamExecutionEnvironment
     from millpond.demo.flights import build_flights_job
 
     environment = StreamExecutionEnvironment.get_execution_environment()
     environment.set_parallelism(request.parallelism)
+    configuration = Configuration()
+    configuration.set_integer(BATCH_SIZE.key, request.batch_size)
+    environment.configure(configuration)
     build_flights_job(
         environment,
         request.flights_file,

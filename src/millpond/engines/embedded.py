@@ -11,6 +11,7 @@ from millpond.clock import Clock, SystemClock
 from millpond.engines.job_client import ThreadJobClient
 from millpond.engines.job_run import CollectingListener, JobRun, collect_results, result_of
 from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
+from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.runtime.job_manager import JobListener
 from millpond.runtime.worker_connection import InProcessConnection, WorkerConnection
 
@@ -41,6 +42,7 @@ class EmbeddedEngine:
         listener: is told what happens.
         job_id: 32 hexadecimal digits; None: a new one for each job.
         resume: go on from what an earlier process left under the same job id.
+        resolve: how the URLs of checkpoints and savepoints become file systems.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class EmbeddedEngine:
         listener: JobListener | None = None,
         job_id: str | None = None,
         resume: bool = False,
+        resolve: FileSystemResolver = get_file_system,
     ) -> None:
         self._clock = clock or SystemClock()
         self._random = random or SystemRandom()
@@ -59,6 +62,7 @@ class EmbeddedEngine:
         self._listener = listener
         self._job_id = job_id
         self._resume = resume
+        self._resolve = resolve
 
     def execute(self, program: Program) -> JobExecutionResult:
         """Run to the end; raises the job's failure."""
@@ -90,7 +94,9 @@ class EmbeddedEngine:
         root = temporary_root(program.configuration)
 
         def launch() -> WorkerConnection:
-            return InProcessConnection(self._clock, executor, root)
+            return InProcessConnection(self._clock, executor, root, self._resolve)
 
-        setup = JobSetup(self._clock, self._random, listener, job_id, self._resume)
+        setup = JobSetup(
+            self._clock, self._random, listener, job_id, self._resume, self._resolve
+        )
         return JobRun(setup.job_manager(program, launch), job_id, own)

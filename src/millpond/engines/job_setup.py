@@ -22,6 +22,7 @@ from millpond.configuration.directory import split_local_directories
 from millpond.configuration.options import execution
 from millpond.configuration.options.execution import RecoveryClaimMode
 from millpond.errors import ConfigurationError
+from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.runtime.checkpoint_settings import CheckpointSettings
 from millpond.runtime.graph_compiler import CompilerOptions, compile_job
 from millpond.runtime.job_manager import JobListener, JobManager, JobParameters
@@ -74,6 +75,7 @@ class JobSetup:
     listener: JobListener
     job_id: str
     resume: bool = False
+    resolve: FileSystemResolver = get_file_system
 
     def job_manager(self, program: Program, launch: LaunchWorker) -> JobManager:
         """Make the job manager; nothing runs yet.
@@ -119,15 +121,24 @@ class JobSetup:
         storage = self._storage(choice)
         if checkpointing:
             storage.initialize()
-        store = CompletedCheckpointStore(storage, retained=choice.num_retained)
+        store = CompletedCheckpointStore(
+            storage, retained=choice.num_retained, resolve=self.resolve
+        )
         if self.resume:
-            store.recover()
+            self._recover(store)
         path = configuration.get(execution.SAVEPOINT_PATH)
         if path is not None and store.latest is None:
             claimed = configuration.get(execution.CLAIM_MODE) is RecoveryClaimMode.CLAIM
             mode = RestoreMode.CLAIM if claimed else RestoreMode.NO_CLAIM
-            store.restore(load_checkpoint(path), mode)
+            store.restore(load_checkpoint(path, resolve=self.resolve), mode)
         return store
+
+    @staticmethod
+    def _recover(store: CompletedCheckpointStore) -> None:
+        damaged = store.recover()
+        if damaged and store.latest is None:
+            # To begin anew would bring again what was committed already.
+            raise damaged[-1]
 
     def _storage(self, choice: BackendChoice) -> CheckpointStorage:
         if choice.storage is StorageKind.CUSTOM:
@@ -142,6 +153,8 @@ class JobSetup:
                 max_state_size_bytes=choice.max_state_size_bytes,
                 checkpoint_root_url=choice.checkpoint_directory,
                 savepoint_directory=choice.savepoint_directory,
+                resolve=self.resolve,
+                random=self.random,
             )
         assert choice.checkpoint_directory is not None
         return FileSystemCheckpointStorage(
@@ -151,6 +164,8 @@ class JobSetup:
             inline_threshold_bytes=choice.inline_threshold_bytes,
             write_buffer_bytes=choice.write_buffer_size_bytes,
             create_subdirectory=choice.create_subdirectory,
+            resolve=self.resolve,
+            random=self.random,
         )
 
 

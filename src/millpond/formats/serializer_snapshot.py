@@ -17,6 +17,7 @@ from millpond.formats.serializer_classes import (
 )
 
 if TYPE_CHECKING:
+    from millpond.errors import FormatError
     from millpond.formats.buffer import Buffer, BufferWriter
 
 __all__ = (

@@ -1,8 +1,12 @@
-"""Turns an operator specification into a running operator."""
+"""Turns an operator specification into a running operator.
+
+Modules of operators are imported when a job has one of their kind, so that a small job starts fast.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.functions import KeyedProcessFunction
@@ -25,20 +29,6 @@ from millpond.datastream.operator_spec import (
     TimestampsSpec,
     WindowSpec,
 )
-from millpond.operators.broadcast_process import BroadcastProcessOperator
-from millpond.operators.co_process import CoProcessOperator
-from millpond.operators.collect import CollectOperator
-from millpond.operators.field_aggregation import reduce_of_field
-from millpond.operators.filter import FilterOperator
-from millpond.operators.flat_map import FlatMapOperator
-from millpond.operators.map import MapOperator
-from millpond.operators.process import KeyedProcessOperator, ProcessOperator
-from millpond.operators.reduce import ReduceOperator
-from millpond.operators.sink import SinkOperator
-from millpond.operators.sink_function import SinkFunctionOperator
-from millpond.operators.source import SourceOperator
-from millpond.operators.timestamps import TimestampsOperator
-from millpond.operators.window import window_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,26 +38,26 @@ if TYPE_CHECKING:
 
 __all__ = ("build_operator",)
 
-_SIMPLE: dict[type, Callable[[Any], Operator]] = {
-    SourceSpec: SourceOperator,
-    TimestampsSpec: TimestampsOperator,
-    MapSpec: MapOperator,
-    FlatMapSpec: FlatMapOperator,
-    FilterSpec: FilterOperator,
-    WindowSpec: window_operator,
-    CoMapSpec: CoProcessOperator,
-    CoFlatMapSpec: CoProcessOperator,
-    CoProcessSpec: CoProcessOperator,
-    BroadcastProcessSpec: BroadcastProcessOperator,
-    SinkSpec: SinkOperator,
-    SinkFunctionSpec: SinkFunctionOperator,
+_OPERATORS = {
+    SourceSpec: "source:SourceOperator",
+    TimestampsSpec: "timestamps:TimestampsOperator",
+    MapSpec: "map:MapOperator",
+    FlatMapSpec: "flat_map:FlatMapOperator",
+    FilterSpec: "filter:FilterOperator",
+    WindowSpec: "window:window_operator",
+    CoMapSpec: "co_process:CoProcessOperator",
+    CoFlatMapSpec: "co_process:CoProcessOperator",
+    CoProcessSpec: "co_process:CoProcessOperator",
+    BroadcastProcessSpec: "broadcast_process:BroadcastProcessOperator",
+    SinkSpec: "sink:SinkOperator",
+    SinkFunctionSpec: "sink_function:SinkFunctionOperator",
 }
 
 
 def build_operator(
     specification: bytes | SourceSpec,
     input_type: TypeInformation | None,
-    send_collected: Callable[[str, Sequence[Any]], None],
+    send_collected: Callable[[str, int, Sequence[Any]], None],
 ) -> Operator:
     """Make one subtask's operator; it shares no function object with any other subtask.
 
@@ -80,13 +70,24 @@ def build_operator(
         import cloudpickle
 
         spec = cloudpickle.loads(specification)
+    operator: Operator
     if isinstance(spec, ProcessSpec):
         keyed = isinstance(spec.function, KeyedProcessFunction)
-        return KeyedProcessOperator(spec.function) if keyed else ProcessOperator(spec.function)
-    if isinstance(spec, ReduceSpec):
-        return ReduceOperator(spec, input_type)
-    if isinstance(spec, FieldAggregationSpec):
-        return ReduceOperator(reduce_of_field(spec), input_type)
-    if isinstance(spec, CollectSpec):
-        return CollectOperator(partial(send_collected, spec.collect_id))
-    return _SIMPLE[type(spec)](spec)
+        kind = "KeyedProcessOperator" if keyed else "ProcessOperator"
+        operator = _load(f"process:{kind}")(spec.function)
+    elif isinstance(spec, FieldAggregationSpec):
+        reduce = _load("field_aggregation:reduce_of_field")(spec)
+        operator = _load("reduce:ReduceOperator")(reduce, input_type)
+    elif isinstance(spec, ReduceSpec):
+        operator = _load("reduce:ReduceOperator")(spec, input_type)
+    elif isinstance(spec, CollectSpec):
+        operator = _load("collect:CollectOperator")(partial(send_collected, spec.collect_id))
+    else:
+        operator = _load(_OPERATORS[type(spec)])(spec)
+    return operator
+
+
+def _load(path: str) -> Callable[..., Any]:
+    module, name = path.split(":")
+    found: Callable[..., Any] = getattr(import_module(f"millpond.operators.{module}"), name)
+    return found

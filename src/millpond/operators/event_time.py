@@ -11,7 +11,7 @@ from millpond.common.watermark_strategy import (
     WatermarkStrategy,
 )
 from millpond.datastream.state import ListStateDescriptor
-from millpond.operators.batch import MIN_WATERMARK, Batch
+from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.operators.operator import OperatorContext, Output, user_code_error
 
 __all__ = ("EventTimeAssignment",)
@@ -24,8 +24,8 @@ class EventTimeAssignment:
     """What a watermark strategy does in one subtask.
 
     A watermark follows a batch, so it stands where the source cut the batch, never where the clock
-    stood. The largest timestamp is in the snapshot (Flink forgets it): a recovered run judges
-    lateness as the calm run did.
+    stood. How far event time had come is in the snapshot (Flink forgets it), and is said again
+    before the first record: a recovered run judges lateness as the calm run did.
     """
 
     def __init__(self, strategy: WatermarkStrategy | None, context: OperatorContext) -> None:
@@ -53,19 +53,35 @@ class EventTimeAssignment:
     def initialize_state(self) -> None:
         """Take the largest timestamp from the snapshot."""
         if self._strategy is not None:
-            self._state = self._context.operator_state.get_list_state(_LARGEST_TIMESTAMP)
-            # With fewer subtasks than before, the slowest one says what is late.
-            self._largest = min(self._state.get(), default=MIN_WATERMARK)
+            self._state = self._context.operator_state.get_union_list_state(_LARGEST_TIMESTAMP)
+            self._largest = self._own(list(self._state.get()))
 
-    def open(self) -> None:
-        """Make the generator."""
+    def _own(self, restored: list[int]) -> int:
+        """Choose from the values of all subtasks of the snapshot, in their order."""
+        if len(restored) == self._context.parallelism:
+            own = restored[self._context.subtask_index]
+            return MIN_WATERMARK if own == MAX_WATERMARK else own
+        # With another parallelism, the slowest one that had not ended says what is late.
+        return min(
+            (largest for largest in restored if largest != MAX_WATERMARK), default=MIN_WATERMARK
+        )
+
+    def open(self, output: Output) -> None:
+        """Make the generator, and repeat the watermark at which the snapshot was taken."""
         if self._strategy is not None and self._strategy.generator_factory is not None:
-            self._generator = self._strategy.generator_factory()
+            try:
+                self._generator = self._strategy.generator_factory()
+            except Exception as error:
+                user_code_error(error, self._context, "WatermarkStrategy.for_generator")
+        if self._largest != MIN_WATERMARK:
+            delay_ms = -1 if self._delay_ms is None else self._delay_ms
+            self._advance(self._largest - delay_ms - 1, output)
 
-    def snapshot_state(self) -> None:
-        """Put the largest timestamp into the snapshot."""
+    def snapshot_state(self, *, ended: bool) -> None:
+        """Put the largest timestamp into the snapshot; the watermark, of a user's generator."""
         if self._strategy is not None:
-            self._state.update([self._largest])
+            reached = self._watermark if self._delay_ms is None else self._largest
+            self._state.update([MAX_WATERMARK if ended else reached])
 
     def emit(self, batch: Batch, output: Output) -> None:
         """Emit a batch with its timestamps, then the watermark that follows from them."""

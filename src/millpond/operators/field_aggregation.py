@@ -47,7 +47,7 @@ def _on_field(position: int | str, combine: Callable[[Any, Any], Any]) -> Callab
         if isinstance(before, tuple) and isinstance(position, int):
             return (*before[:position], combined, *before[position + 1 :])
         if isinstance(before, Row):
-            fields = Row(*before._values)  # noqa: SLF001 - Row has no copy of its own
+            fields = Row(*before._values)
             fields.set_field_names(getattr(before, "_fields", []))
             fields[position] = combined
             return fields

@@ -84,10 +84,10 @@ class Operator(ABC):
         self.context = context
         self.output = context.output
 
-    def initialize_state(self) -> None:  # noqa: B027 - stateless operators
+    def initialize_state(self) -> None:
         """Register and read restored state."""
 
-    def open(self) -> None:  # noqa: B027 - nothing to prepare
+    def open(self) -> None:
         """Prepare; the user's function is opened here."""
 
     @abstractmethod
@@ -106,25 +106,25 @@ class Operator(ABC):
         """Return when `process_processing_time` is due (ms since the epoch), or None."""
         return None
 
-    def process_processing_time(self, now_ms: int) -> None:  # noqa: B027 - no such timers
+    def process_processing_time(self, now_ms: int) -> None:
         """Fire processing-time timers that are due."""
 
-    def prepare_snapshot(self, checkpoint_id: int) -> None:  # noqa: B027
+    def prepare_snapshot(self, checkpoint_id: int) -> None:
         """Emit what must not wait; called before the barrier is handed on."""
 
-    def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:  # noqa: B027
+    def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
         """Put what is not yet in state objects into them; the backends are captured next."""
 
-    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:  # noqa: B027
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """A checkpoint is complete."""
 
-    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:  # noqa: B027
+    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
         """A checkpoint was given up."""
 
-    def finish(self) -> None:  # noqa: B027
+    def finish(self) -> None:
         """The input has ended and the last watermark has passed; emit what is left."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """Release everything; the user's function is closed here. May follow a failure."""
 
 

@@ -13,7 +13,7 @@ from millpond.datastream.state import ListStateDescriptor
 from millpond.errors import RestoreError
 from millpond.operators.batch import MAX_WATERMARK, Batch
 from millpond.operators.event_time import EventTimeAssignment
-from millpond.operators.operator import Operator
+from millpond.operators.operator import Operator, user_code_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,6 @@ class SourceOperator(Operator):
         self._source = spec.source
         self._strategy = spec.watermark_strategy or spec.source.default_watermark_strategy()
         self._splits: list[_SplitProgress] = []
-        self._turn = 0
         self._next_discovery_ms: int | None = None
         self._unlisted: list[_SplitProgress] = []
         self._stopped = False
@@ -83,8 +82,11 @@ class SourceOperator(Operator):
         self._event_time.initialize_state()
 
     def open(self) -> None:
-        self._event_time.open()
+        self._event_time.open(self.output)
         self._discover()
+        if self._source.bounded and not self._unfinished():
+            # Nothing is left to read: nobody needs to wait for this subtask's event time.
+            self.output.emit_watermark(MAX_WATERMARK)
 
     def _discover(self) -> None:
         known = {progress.split.split_id for progress in self._splits}
@@ -113,36 +115,39 @@ class SourceOperator(Operator):
             and self.context.clock.now_ms() >= self._next_discovery_ms
         ):
             self._discover()
-        progress = self._next_split()
-        if progress is None:
-            if self._source.bounded:
+        unfinished = self._unfinished()
+        if self._source.bounded:
+            if not unfinished:
                 self.ended = True
                 return True
-            self._event_time.nothing_came(self.output)
-            return False
-        return self._read(progress)
+            return self._read(unfinished[0])
+        if len(unfinished) > 1:
+            # The one that is furthest behind: a restored run takes up the same turns.
+            batch_size = self.context.batch_size
+            unfinished.sort(key=lambda progress: progress.records // batch_size)
+        if any(self._read(progress) for progress in unfinished):
+            return True
+        self._event_time.nothing_came(self.output)
+        return False
 
-    def _next_split(self) -> _SplitProgress | None:
-        unfinished = [progress for progress in self._splits if not progress.finished]
-        if not unfinished:
-            return None
-        if self._source.bounded:
-            return unfinished[0]
-        self._turn += 1
-        return unfinished[self._turn % len(unfinished)]
+    def _unfinished(self) -> list[_SplitProgress]:
+        return [progress for progress in self._splits if not progress.finished]
 
     def _read(self, progress: _SplitProgress) -> bool:
         reader = progress.reader
         if reader is None:
-            reader = self._source.open_split(progress.split, progress.position, self.context.clock)
-            progress.reader = reader
+            reader = self._open(progress)
         batch_size = self.context.batch_size
-        records = reader.read(batch_size - progress.records % batch_size)
+        try:
+            records = reader.read(batch_size - progress.records % batch_size)
+        except Exception as error:
+            user_code_error(error, self.context, f"{type(self._source).__name__}.read")
         if records is not None and records.values:
             progress.records += len(records.values)
             self._event_time.emit(Batch(records.values, records.timestamps), self.output)
         elif not reader.finished:
-            self._event_time.nothing_came(self.output)
+            if self._source.bounded:
+                self._event_time.nothing_came(self.output)
             return False
         if reader.finished:
             progress.position = reader.position()
@@ -150,6 +155,14 @@ class SourceOperator(Operator):
             progress.reader = None
             reader.close()
         return True
+
+    def _open(self, progress: _SplitProgress) -> SplitReader:
+        try:
+            reader = self._source.open_split(progress.split, progress.position, self.context.clock)
+        except Exception as error:
+            user_code_error(error, self.context, f"{type(self._source).__name__}.open_split")
+        progress.reader = reader
+        return reader
 
     def stop(self, *, drain: bool) -> None:
         """Read no more; with `drain` the input counts as ended."""
@@ -168,7 +181,7 @@ class SourceOperator(Operator):
 
     def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
         self._state.update([split.encode() for split in (*self._splits, *self._unlisted)])
-        self._event_time.snapshot_state()
+        self._event_time.snapshot_state(ended=self.ended)
 
     def process_batch(self, batch: Batch) -> None:
         raise AssertionError("A source has no input.")

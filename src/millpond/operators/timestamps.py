@@ -24,13 +24,14 @@ class TimestampsOperator(Operator):
 
     def __init__(self, spec: TimestampsSpec) -> None:
         self._strategy = spec.watermark_strategy
+        self._ended = False
 
     def initialize_state(self) -> None:
         self._event_time = EventTimeAssignment(self._strategy, self.context)
         self._event_time.initialize_state()
 
     def open(self) -> None:
-        self._event_time.open()
+        self._event_time.open(self.output)
 
     def process_batch(self, batch: Batch) -> None:
         if batch.values:
@@ -38,6 +39,7 @@ class TimestampsOperator(Operator):
 
     def process_watermark(self, timestamp: int) -> None:
         if timestamp == MAX_WATERMARK:
+            self._ended = True
             self.output.emit_watermark(timestamp)
 
     def process_idle(self, *, idle: bool) -> None:
@@ -50,4 +52,4 @@ class TimestampsOperator(Operator):
         self._event_time.nothing_came(self.output)
 
     def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
-        self._event_time.snapshot_state()
+        self._event_time.snapshot_state(ended=self._ended)

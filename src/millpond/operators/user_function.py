@@ -61,11 +61,19 @@ class UserFunctionOperator(Operator):
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         if isinstance(self.function, CheckpointListener):
-            self.function.notify_checkpoint_complete(checkpoint_id)
+            try:
+                self.function.notify_checkpoint_complete(checkpoint_id)
+            except Exception as error:
+                name = method_name(self.function, "notify_checkpoint_complete")
+                user_code_error(error, self.context, name)
 
     def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
         if isinstance(self.function, CheckpointListener):
-            self.function.notify_checkpoint_aborted(checkpoint_id)
+            try:
+                self.function.notify_checkpoint_aborted(checkpoint_id)
+            except Exception as error:
+                name = method_name(self.function, "notify_checkpoint_aborted")
+                user_code_error(error, self.context, name)
 
     def close(self) -> None:
         if self._opened and isinstance(self.function, Function):

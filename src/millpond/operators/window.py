@@ -32,13 +32,14 @@ def window_operator(spec: WindowSpec) -> WindowOperator:
         InvalidProgramError: assigner, trigger, evictor and functions do not fit together.
     """
     validate_window(spec)
-    assigner = spec.assigner
-    is_plain = isinstance(spec.trigger, (EventTimeTrigger, NoneType)) and spec.evictor is None
-    if isinstance(assigner, (TumblingEventTimeWindows, SlidingEventTimeWindows)) and is_plain:
+    # Subclasses may do something else, hence the exact types.
+    kind = type(spec.assigner)
+    is_plain = type(spec.trigger) in {EventTimeTrigger, NoneType} and spec.evictor is None
+    if is_plain and kind in {TumblingEventTimeWindows, SlidingEventTimeWindows}:
         return EventTimeWindowOperator(spec)
-    sessions = (EventTimeSessionWindows, DynamicEventTimeSessionWindows)
-    if isinstance(assigner, sessions) and is_plain and spec.allowed_lateness_ms == 0:
+    sessions = {EventTimeSessionWindows, DynamicEventTimeSessionWindows}
+    if is_plain and kind in sessions and spec.allowed_lateness_ms == 0:
         return SessionWindowOperator(spec)
-    if isinstance(assigner, MergingWindowAssigner):
+    if isinstance(spec.assigner, MergingWindowAssigner):
         return MergingWindowOperator(spec)
     return WindowOperator(spec)

@@ -48,7 +48,7 @@ class SessionWindowOperator(MergingWindowOperator):
 
     def _extend(self, session: TimeWindow, state_window: TimeWindow, extended: TimeWindow) -> None:
         if extended != session:
-            self.set_state.remove(session)
             self.set_state.put(extended, state_window)
+            self.set_state.remove(session)
             self.timers.delete_event_time_timer(session, session.max_timestamp())
             self.timers.register_event_time_timer(extended, extended.max_timestamp())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -25,6 +26,7 @@ from millpond.errors import (
     WorkerLostError,
 )
 from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
+from millpond.runtime.job_listener import JobListener
 from millpond.runtime.job_outcome import JobOutcome
 from millpond.runtime.message import (
     Acknowledge,
@@ -47,7 +49,7 @@ from millpond.runtime.restore import restore_from
 from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from millpond.checkpoint.completed import CompletedCheckpoint
     from millpond.checkpoint.completed_store import CompletedCheckpointStore
@@ -72,25 +74,6 @@ _FATAL = (
     UnsupportedOperationError,
 )
 """What another attempt would meet again (Flink's SuppressRestartsException)."""
-
-
-class JobListener:
-    """Told what happens, on the job manager's thread; override what is wanted."""
-
-    def on_status(self, status: JobStatus) -> None:
-        """The job's status changed."""
-
-    def on_restart(self, error: BaseException, attempt: int, from_checkpoint: int | None) -> None:
-        """An attempt failed and the next one starts."""
-
-    def on_progress(self, progress: Progress) -> None:
-        """The sources have come further."""
-
-    def on_checkpoints(self, coordinator: CheckpointCoordinator) -> None:
-        """A checkpoint was triggered, completed or given up."""
-
-    def on_collected(self, collect_id: str, values: Sequence[Any]) -> None:
-        """Results for the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +125,7 @@ class JobManager:
         self._connection: WorkerConnection | None = None
         self._attempt = 0
         self._records = 0
+        self._collected: dict[str, int] = {}
         self._failure: BaseException | None = None
         self._latest_at_failure = store.latest
         self._cancelled = False
@@ -151,6 +135,9 @@ class JobManager:
         self._stop: _Stop | None = None
         self._savepoint_path: str | None = None
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._over = False
+        self._over_lock = threading.Lock()
+        self._ran = False
         self.status = JobStatus.CREATED
         self.outcome: JobOutcome | None = None
         backend = parameters.backend
@@ -181,14 +168,29 @@ class JobManager:
         def request() -> None:
             _forward(self.coordinator.request(snapshot_options, target_directory), result)
 
-        self._requests.put(request)
+        self._submit(request, result)
         return result
 
     def stop(self, target_directory: str | None, *, drain: bool) -> Future[str]:
         """Stop the sources, take a savepoint and end the job; the future holds its path."""
         stop = _Stop(drain, target_directory, Future())
-        self._requests.put(lambda: self._begin_stop(stop))
+        self._submit(lambda: self._begin_stop(stop), stop.result)
         return stop.result
+
+    def _submit(self, request: Callable[[], None], result: Future[Any]) -> None:
+        with self._over_lock:
+            if not self._over:
+                self._requests.put(request)
+                return
+        result.set_exception(CheckpointError(f"The job is over: it is {self.status.name}."))
+
+    def _answer_last_requests(self) -> None:
+        with self._over_lock:
+            self._over = True
+        self._take_requests()
+        self.coordinator.stop("The job ended before the savepoint.")
+        error = CheckpointError("The job ended before the savepoint.")
+        self._give_up_stop(self._failure or error)
 
     # -- the job
 
@@ -213,13 +215,11 @@ class JobManager:
             interrupted = not isinstance(error, Exception)
             self._set_status(JobStatus.CANCELED if interrupted else JobStatus.FAILED)
             self._end_attempt("The job manager was interrupted.")
-            self._store.close(JobEnd[self.status.name], parameters.settings.retention)
+            self._answer_last_requests()
+            self._close_store()
             raise
-        self._store.close(JobEnd[self.status.name], parameters.settings.retention)
-        if self._stop is not None and not self._stop.result.done():
-            self._stop.result.set_exception(
-                self._failure or CheckpointError("The job ended before the savepoint.")
-            )
+        self._answer_last_requests()
+        self._close_store()
         self.outcome = JobOutcome(
             parameters.job_id,
             self.status,
@@ -231,14 +231,24 @@ class JobManager:
             self._savepoint_path,
         )
 
+    def _close_store(self) -> None:
+        end = JobEnd[self.status.name]
+        unused = not self._ran or isinstance(self._failure, RestoreError)
+        if unused and self._store.latest is not None:
+            # A job that could not go on from a checkpoint has no right to delete it.
+            end = JobEnd.SUSPENDED
+        self._store.close(end, self._parameters.settings.retention)
+
+    def _give_up_stop(self, error: BaseException) -> None:
+        stop, self._stop = self._stop, None
+        if stop is not None and not stop.result.done():
+            stop.result.set_exception(error)
+
     def _run_attempts(self) -> Iterator[None]:
         while True:
             yield from self._run_attempt()
             if self._cancelled:
-                self._set_status(JobStatus.CANCELED)
-                self._failure = JobCancelledError(
-                    "The job was cancelled.", job=self._parameters.graph.name
-                )
+                self._set_cancelled()
                 return
             if self._failure is None:
                 self._set_status(JobStatus.FINISHED)
@@ -250,6 +260,13 @@ class JobManager:
                 self._set_status(JobStatus.FAILED)
                 return
             self._prepare_restart(delay_ms)
+            if self._cancelled:
+                self._set_cancelled()
+                return
+
+    def _set_cancelled(self) -> None:
+        self._set_status(JobStatus.CANCELED)
+        self._failure = JobCancelledError("The job was cancelled.", job=self._parameters.graph.name)
 
     def _restart_delay_ms(self, failure: BaseException) -> int | None:
         if isinstance(failure, _FATAL):
@@ -288,6 +305,7 @@ class JobManager:
             failure,
         )
         self._listener.on_restart(failure, self._attempt, checkpoint_id)
+        self._give_up_stop(failure)
         self._failure = None
         self._final_checkpoint = None
         deadline = self._clock.monotonic() + delay_ms / 1000
@@ -342,11 +360,13 @@ class JobManager:
             request()
 
     def _end_attempt(self, reason: str) -> None:
-        self.coordinator.stop(reason)
-        self._listener.on_checkpoints(self.coordinator)
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        try:
+            self.coordinator.stop(reason)
+            self._listener.on_checkpoints(self.coordinator)
+        finally:
+            if connection is not None:
+                connection.close()
 
     def _handle(self, message: FromWorker) -> None:
         if isinstance(message, Acknowledge):
@@ -356,19 +376,30 @@ class JobManager:
             self._records = message.records
             self._listener.on_progress(message)
         elif isinstance(message, Collected):
-            self._listener.on_collected(message.collect_id, message.values)
+            self._collect(message)
         elif isinstance(message, Decline):
             self.coordinator.decline(message)
             self._listener.on_checkpoints(self.coordinator)
         elif isinstance(message, Failed):
             self._failure = message.failure()
         elif isinstance(message, Running):
+            self._ran = True
             self._set_status(JobStatus.RUNNING)
             self.coordinator.start()
         elif isinstance(message, InputEnded):
             self._input_ended()
         elif isinstance(message, Finished):
             self._finished = True
+
+    def _collect(self, message: Collected) -> None:
+        # A restarted attempt repeats what was on its way when the one before failed.
+        collect_id, end = message.collect_id, message.offset + len(message.values)
+        received = self._collected.get(collect_id, message.offset)
+        self._collected[collect_id] = max(received, end)
+        if received < end:
+            self._listener.on_collected(
+                collect_id, message.values[max(0, received - message.offset) :]
+            )
 
     def _send(self, message: ToWorker) -> None:
         if self._connection is not None:
@@ -443,7 +474,7 @@ class JobManager:
         if error is not None:
             self._failure = JobExecutionError(f"Stop with savepoint failed: {error}")
             self._failure.__cause__ = error
-            stop.result.set_exception(error)
+            self._give_up_stop(error)
             return
         completed = savepoint.result()
         self._savepoint_path = completed.location.directory

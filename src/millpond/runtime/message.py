@@ -155,9 +155,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Results for the client."""
+    """Results for the client; `offset` were sent before them, in earlier attempts too."""
 
     collect_id: str
+    offset: int
     values: Sequence[Any]
 
 

@@ -15,7 +15,7 @@ from millpond.datastream.partitioning import (
     RescalePartitioning,
     ShufflePartitioning,
 )
-from millpond.errors import InvalidProgramError
+from millpond.errors import InvalidProgramError, MillpondError, UserCodeError
 from millpond.operators.batch import Batch
 from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.key_group import operator_index
@@ -26,25 +26,26 @@ Partition = Callable[[Batch], Sequence[tuple[int, Batch]]]
 """Returns (channel, batch) pairs; channels that get nothing are left out."""
 
 
-def partitioner_for(  # noqa: PLR0911 - one kind a line
+def partitioner_for(
     partitioning: Partitioning,
     *,
     source_index: int,
     source_parallelism: int,
     target_parallelism: int,
     target_max_parallelism: int,
+    target: str = "",
 ) -> Partition:
-    """Make the partitioner of one sending subtask."""
+    """Make the partitioner of one sending subtask; `target` names the receiver in errors."""
     if isinstance(partitioning, KeyGroupPartitioning):
         if target_parallelism == 1:
-            return _keyed_single(partitioning)
-        return _keyed(partitioning, target_parallelism, target_max_parallelism)
+            return _keyed_single(partitioning, target)
+        return _keyed(partitioning, target_parallelism, target_max_parallelism, target)
     if isinstance(partitioning, BroadcastPartitioning):
         return lambda batch: [(channel, batch) for channel in range(target_parallelism)]
     if isinstance(partitioning, ForwardPartitioning):
         return lambda batch: ((source_index, batch),)
     if isinstance(partitioning, CustomPartitioning):
-        return _custom(partitioning, target_parallelism)
+        return _custom(partitioning, target_parallelism, target)
     if isinstance(partitioning, ShufflePartitioning):
         return _shuffle(source_index, target_parallelism)
     if isinstance(partitioning, RescalePartitioning):
@@ -53,39 +54,70 @@ def partitioner_for(  # noqa: PLR0911 - one kind a line
     return _in_turn(range(target_parallelism))
 
 
-def _keyed_single(partitioning: KeyGroupPartitioning) -> Partition:
+def _user_code_error(error: Exception, what: str, target: str) -> MillpondError:
+    if isinstance(error, MillpondError):
+        return error
+    wrapped = UserCodeError(
+        f"The {what} raised {type(error).__name__}: {error}.", operator=target or None
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _selected(selector: Callable[[Any], Any], values: Sequence[Any], target: str) -> list[Any]:
+    try:
+        return [selector(value) for value in values]
+    except Exception as error:
+        raise _user_code_error(error, "key selector", target)  # noqa: B904 - has its cause
+
+
+def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
     selector = partitioning.key_selector
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
-        keys = [selector(value) for value in batch.values]
+        keys = _selected(selector, batch.values, target)
         return ((0, Batch(batch.values, batch.timestamps, keys)),)
 
     return partition
 
 
-def _keyed(partitioning: KeyGroupPartitioning, parallelism: int, maximum: int) -> Partition:
-    selector = partitioning.key_selector
+def _keyed(
+    partitioning: KeyGroupPartitioning, parallelism: int, maximum: int, target: str
+) -> Partition:
+    selector = _selector(partitioning)
     key_groups = key_serializer_for(partitioning.key_type).key_groups
     owner = [operator_index(group, maximum, parallelism) for group in range(maximum)]
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
-        keys = [selector(value) for value in batch.values]
+        keys = _selected(selector, batch.values, target)
         targets = [owner[group] for group in key_groups(keys, maximum)]
         return _deal(batch, targets, parallelism, keys)
 
     return partition
 
 
-def _custom(partitioning: CustomPartitioning, parallelism: int) -> Partition:
+def _selector(partitioning: KeyGroupPartitioning) -> Callable[[Any], Any]:
+    """Return what takes the key from a record, in the form that restored keys have."""
+    select = partitioning.key_selector
+    normalize = key_serializer_for(partitioning.key_type).normalize
+    return select if normalize is None else lambda value: normalize(select(value))
+
+
+def _custom(partitioning: CustomPartitioning, parallelism: int, target: str) -> Partition:
     choose, selector = partitioning.partition, partitioning.key_selector
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
-        targets = [choose(selector(value), parallelism) for value in batch.values]
-        for target in targets:
-            if not 0 <= target < parallelism:
+        keys = _selected(selector, batch.values, target)
+        try:
+            targets = [choose(key, parallelism) for key in keys]
+        except Exception as error:
+            raise _user_code_error(error, "custom partitioner", target)  # noqa: B904
+        for chosen in targets:
+            if not 0 <= chosen < parallelism:
                 raise InvalidProgramError(
-                    f"The custom partitioner returned {target}, but there are {parallelism} "
-                    "subtasks."
+                    f"The custom partitioner returned {chosen}, but there are {parallelism} "
+                    "subtasks.",
+                    operator=target or None,
                 )
         return _deal(batch, targets, parallelism, None)
 
@@ -95,7 +127,7 @@ def _custom(partitioning: CustomPartitioning, parallelism: int) -> Partition:
 def _shuffle(source_index: int, parallelism: int) -> Partition:
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         # Seeded anew by each batch: a run that resumes in the middle deals as the calm run did.
-        dice = random.Random(f"{source_index} {len(batch)}")  # noqa: S311 - no secret
+        dice = random.Random(f"{source_index} {len(batch)}")
         targets = dice.choices(range(parallelism), k=len(batch))
         return _deal(batch, targets, parallelism, None)
 

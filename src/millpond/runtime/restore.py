@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from millpond.checkpoint.reader import SnapshotSource
 from millpond.errors import SavepointMismatchError
+from millpond.datastream.operator_spec import COLLECT_UID
 from millpond.runtime.message import Restore
+from millpond.runtime.operator_id import operator_id_of_uid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +36,11 @@ def restore_from(
         return graph, None
     stored = {operator.operator_id: operator for operator in checkpoint.metadata.operators}
     known = {node.operator_id for vertex in graph.vertices for node in vertex.operators}
+    optional = operator_id_of_uid(COLLECT_UID)
     unmatched = [
         operator
         for operator_id, operator in stored.items()
-        if operator_id not in known and _has_state(operator)
+        if operator_id not in known and operator_id != optional and _has_state(operator)
     ]
     if unmatched and not allow_non_restored_state:
         names = ", ".join(_describe(operator) for operator in unmatched)

@@ -58,6 +58,13 @@ class SubtaskSnapshot:
 
     def write(self) -> Acknowledge:
         """Write everything; runs in a background thread."""
+        try:
+            return self._write()
+        except BaseException:
+            self._streams.discard()
+            raise
+
+    def _write(self) -> Acknowledge:
         started = self._clock.monotonic()
         states: dict[bytes, SubtaskState] = {}
         for operator in self._operators:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
+from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.operators.operator import Operator, TwoInputOperator
 from millpond.operators.source import SourceOperator
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
@@ -39,6 +40,7 @@ class Task:
         gate: InputGate,
         edges: Sequence[EdgeOutput],
         clock: Clock,
+        resolve: FileSystemResolver = get_file_system,
     ) -> None:
         self.vertex = vertex
         self.subtask_index = subtask_index
@@ -46,6 +48,7 @@ class Task:
         self._gate = gate
         self._edges = edges
         self._clock = clock
+        self._resolve = resolve
         self._head = operators[0]
         self._source = self._head if isinstance(self._head, SourceOperator) else None
         self._second = self._head if isinstance(self._head, TwoInputOperator) else None
@@ -77,7 +80,7 @@ class Task:
         for closing in closable:
             try:
                 closing.close()
-            except Exception as error:  # noqa: BLE001 - collected, and raised below
+            except Exception as error:
                 failures.append(error)
         if failures:
             raise failures[0]
@@ -100,7 +103,9 @@ class Task:
         return progress
 
     def fire_processing_time(self, now_ms: int) -> None:
-        """Fire the processing-time timers that are due."""
+        """Fire the processing-time timers that are due; none after the end of input."""
+        if self.ended:
+            return
         for operator in self.operators:
             due = operator.next_processing_time()
             if due is not None and due <= now_ms:
@@ -140,7 +145,7 @@ class Task:
         for operator in self.operators:
             operator.prepare_snapshot(barrier.checkpoint_id)
         self._broadcast(barrier)
-        streams = barrier.location.streams()
+        streams = barrier.location.streams(resolve=self._resolve)
         captured: list[OperatorSnapshot] = []
         try:
             for operator in self.operators:
@@ -156,7 +161,7 @@ class Task:
                     snapshot.keyed_state = context.keyed_backend.snapshot(
                         barrier.checkpoint_id, streams, barrier.options
                     )
-        except Exception as error:  # noqa: BLE001 - raised again with the place
+        except Exception as error:
             for snapshot in captured:
                 for part in snapshot.parts():
                     part.cancel()

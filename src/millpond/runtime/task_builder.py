@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from millpond.clock import Clock
+    from millpond.filesystem import FileSystemResolver
     from millpond.formats.handles import (
         KeyedHandle,
         OperatorState,
@@ -46,12 +47,13 @@ class TaskSurroundings:
 
     store: StateStore
     reader: SnapshotReader
+    resolve: FileSystemResolver
     clock: Clock
     metrics: MetricRegistry
     local_directories: Sequence[Path]
     batch_size: int
     aligned: bool
-    send_collected: Callable[[str, Sequence[Any]], None]
+    send_collected: Callable[[str, int, Sequence[Any]], None]
 
 
 def build_tasks(deploy: Deploy, surroundings: TaskSurroundings) -> list[Task]:
@@ -110,6 +112,7 @@ class _Builder:
                 source_parallelism=vertex.parallelism,
                 target_parallelism=target.parallelism,
                 target_max_parallelism=target.max_parallelism,
+                target=target.operators[0].name,
             )
             output = EdgeOutput(self._channels[number][index], partition)
             edges_of.setdefault(edge.source_operator, []).append((edge.side_tag, output))
@@ -128,7 +131,15 @@ class _Builder:
             )
         built = [operator for operator in operators if operator is not None]
         edges = [output for each in edges_of.values() for _, output in each]
-        return Task(vertex, index, built, self._gate(vertex, index), edges, self._around.clock)
+        return Task(
+            vertex,
+            index,
+            built,
+            self._gate(vertex, index),
+            edges,
+            self._around.clock,
+            self._around.resolve,
+        )
 
     def _gate(self, vertex: JobVertex, index: int) -> InputGate:
         channels = [

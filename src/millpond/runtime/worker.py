@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from millpond.checkpoint.reader import SnapshotSource
 from millpond.errors import CheckpointDeclinedError, MillpondError
+from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.metrics.registry import MetricRegistry
 from millpond.operators.batch import MAX_WATERMARK
 from millpond.runtime.element import CheckpointBarrier
@@ -66,11 +67,13 @@ class Worker:
         executor: Executor,
         local_directory: Path,
         send: Callable[[FromWorker], None],
+        resolve: FileSystemResolver = get_file_system,
     ) -> None:
         self._clock = clock
         self._executor = executor
         self._local_directory = local_directory
         self._send = send
+        self._resolve = resolve
         self._store: StateStore | None = None
         self._tasks: list[Task] = []
         self._writing: list[tuple[SubtaskSnapshot, Future[Acknowledge]]] = []
@@ -82,7 +85,7 @@ class Worker:
         """Act on a message of the job manager; failures are reported, not raised."""
         try:
             self._dispatch(message)
-        except Exception as error:  # noqa: BLE001 - the job manager decides what a failure means
+        except Exception as error:
             self._fail(error)
 
     def step(self) -> bool:
@@ -91,7 +94,7 @@ class Worker:
             return False
         try:
             return self._cycle()
-        except Exception as error:  # noqa: BLE001 - the job manager decides what a failure means
+        except Exception as error:
             self._fail(error)
             return True
 
@@ -128,7 +131,8 @@ class Worker:
         self._store = open_state_store(deploy.backend, deploy.configuration)
         surroundings = TaskSurroundings(
             store=self._store,
-            reader=_reader(deploy.restore),
+            reader=self._reader(deploy.restore),
+            resolve=self._resolve,
             clock=self._clock,
             metrics=MetricRegistry(),
             local_directories=[self._local_directory],
@@ -140,10 +144,18 @@ class Worker:
         # Receivers first: a source may emit as soon as it is open.
         for task in reversed(self._tasks):
             task.open()
+        # Restored watermarks reach every task before the first record does.
+        for task in self._tasks:
+            if task.source is None:
+                task.run()
         self._send(Running(round((self._clock.monotonic() - started) * 1000)))
 
-    def _send_collected(self, collect_id: str, values: Sequence[Any]) -> None:
-        self._send(Collected(collect_id, values))
+    def _reader(self, restore: Restore | None) -> SnapshotReader:
+        source = SnapshotSource(None, {}) if restore is None else restore.source
+        return source.reader(resolve=self._resolve)
+
+    def _send_collected(self, collect_id: str, offset: int, values: Sequence[Any]) -> None:
+        self._send(Collected(collect_id, offset, values))
 
     # -- cycles
 
@@ -238,7 +250,7 @@ class Worker:
     def _fail(self, error: Exception) -> None:
         try:
             self._close_tasks()
-        except Exception as closing:  # noqa: BLE001 - must not hide the first failure
+        except Exception as closing:
             error.add_note(f"Closing the tasks failed as well: {closing}")
         self._send(Failed.of(error))
 
@@ -254,14 +266,9 @@ class Worker:
         for task in self._tasks:
             try:
                 task.close()
-            except Exception as error:  # noqa: BLE001 - all are closed before one is raised
+            except Exception as error:
                 failures.append(error)
         if self._store is not None:
             self._store.close()
         if failures:
             raise failures[0]
-
-
-def _reader(restore: Restore | None) -> SnapshotReader:
-    source = SnapshotSource(None, {}) if restore is None else restore.source
-    return source.reader()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, final
 
+from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -48,11 +49,19 @@ LaunchWorker = Callable[[], WorkerConnection]
 class InProcessConnection:
     """A worker on the job manager's own thread: `receive` runs a cycle of it."""
 
-    def __init__(self, clock: Clock, executor: Executor, temporary_root: Path | None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        executor: Executor,
+        temporary_root: Path | None,
+        resolve: FileSystemResolver = get_file_system,
+    ) -> None:
         self._clock = clock
         self._directory = tempfile.TemporaryDirectory(prefix="millpond-", dir=temporary_root)
         self._messages: deque[FromWorker] = deque()
-        self._worker = Worker(clock, executor, Path(self._directory.name), self._messages.append)
+        self._worker = Worker(
+            clock, executor, Path(self._directory.name), self._messages.append, resolve
+        )
 
     def send(self, message: ToWorker) -> None:
         """Hand a message to the worker; it acts on it at once."""

@@ -58,7 +58,7 @@ class ProcessConnection:
             [*python_path, *(path for path in sys.path if path)]
         )
         self._connection = ours
-        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+        self._process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -134,7 +134,7 @@ class _Outbox:
         """Send; a job manager that is gone ends this process."""
         try:
             data = _encode(message)
-        except Exception as error:  # noqa: BLE001 - whatever user classes do when pickled
+        except Exception as error:
             data = _encode(_as_text(message, error))
         try:
             self._connection.send_bytes(data)

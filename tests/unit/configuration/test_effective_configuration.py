@@ -129,6 +129,22 @@ def test_unknown_keys_are_kept_and_named() -> None:
     assert "Millpond has no cluster" in _messages(configuration, Severity.INFORMATION)[0]
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "jobmanager.memory.process.size",
+        "taskmanager.memory.task.heap.size",
+        "taskmanager.memory.jvm-overhead.fraction",
+        "env.java.opts",
+        "metrics.reporters",
+        "akka.ask.timeout",
+    ],
+)
+def test_keys_that_flink_itself_ships_are_no_problem(key: str) -> None:
+    configuration = load_configuration(definitions=[f"{key}=1"], environment={})
+    assert [notice.severity for notice in configuration.notices] == [Severity.INFORMATION]
+
+
 def test_an_option_without_effect_says_why() -> None:
     configuration = _of_file("python.fn-execution.bundle.size: 5")
     assert "has no effect in Millpond: " in _messages(configuration, Severity.INFORMATION)[0]

@@ -138,7 +138,21 @@ def test_a_finished_run_says_so_and_shows_its_results(settings):
     assert "has finished" in second
     assert "digests are equal" in second
     assert job.requests == []
-    assert first[first.index("Hours with") :] == second[second.index("Hours with") :]
+    assert first[first.index("Days with") :] == second[second.index("Days with") :]
+
+
+def test_a_run_killed_before_its_proof_gets_it_later(settings):
+    class Interrupted(PlayedJob):
+        def run_calm(self, request):
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(settings(), Interrupted())
+    job = PlayedJob()
+    text = run(settings(), job)
+    assert "has finished" in text
+    assert "digests are equal" in text
+    assert (job.requests, job.calm) == ([], 1)
 
 
 def test_fresh_starts_over(settings):

@@ -103,6 +103,25 @@ def test_choice_of_operator(windows):
         assert type(windows(assigner=assigner, **other).operator) is WindowOperator
 
 
+def test_subclasses_of_ready_made_triggers_and_assigners_are_asked(windows):
+    class Eager(EventTimeTrigger):
+        def on_element(self, element, timestamp, window, ctx):
+            super().on_element(element, timestamp, window, ctx)
+            return TriggerResult.FIRE
+
+    class Shifted(TumblingEventTimeWindows):
+        def assign_windows(self, element, timestamp, context):
+            return super().assign_windows(element, timestamp + 1000, context)
+
+    harness = windows(assigner=TumblingEventTimeWindows(1000, 0), trigger=Eager(), reduce=add)
+    harness.send(("a", 1, 0), ("a", 2, 1))
+    assert harness.output.take() == [1, 3]
+    harness = windows(assigner=Shifted(1000, 0), reduce=add)
+    harness.send(("a", 1, 0))
+    assert harness.watermark(1998) == []
+    assert harness.watermark(1999) == [1]
+
+
 def test_tumbling_reduce_fires_at_the_end_and_leaves_nothing(windows, trigger):
     harness = windows(assigner=TumblingEventTimeWindows.of(SECOND), trigger=trigger, reduce=add)
     harness.send(("a", 1, 0), ("b", 10, 500), ("a", 2, 999), ("a", 4, 1000))

@@ -80,5 +80,5 @@ class CheckpointListener(ABC):
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """A checkpoint is complete: side effects before it may be committed."""
 
-    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:  # noqa: B027
+    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
         """A checkpoint was given up; a later one contains its records."""

@@ -89,13 +89,13 @@ class RuntimeContext(KeyedStateStore):
         """Return the group that the function's metrics are registered in."""
 
 
-class Function(ABC):  # noqa: B024 - its two methods may both be left out
+class Function(ABC):
     """Root of all user functions."""
 
-    def open(self, runtime_context: RuntimeContext) -> None:  # noqa: B027
+    def open(self, runtime_context: RuntimeContext) -> None:
         """Prepare; called once in each subtask before the first record."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """Release what `open` took; called once, after failures too."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from millpond.datastream._state.descriptor import ValueStateDescriptor
 from millpond.datastream._windows.assigner import WindowAssigner
@@ -51,7 +51,6 @@ class _CountWindows(WindowAssigner[T, CountWindow]):
         return False
 
 
-@final
 class CountTumblingWindowAssigner(_CountWindows[T]):
     """Windows of so many records of a key, one after the other.
 
@@ -79,7 +78,6 @@ class CountTumblingWindowAssigner(_CountWindows[T]):
         return f"CountTumblingWindowAssigner({self._window_size})"
 
 
-@final
 class CountSlidingWindowAssigner(_CountWindows[T]):
     """Windows of so many records of a key that start at every slide.
 
@@ -112,7 +110,6 @@ class CountSlidingWindowAssigner(_CountWindows[T]):
         return f"CountSlidingWindowAssigner({self._window_size}, {self._window_slide})"
 
 
-@final
 class GlobalWindows(WindowAssigner[T, GlobalWindow]):
     """One window for all records of a key; give it a trigger, for its default never fires."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from millpond.datastream._milliseconds import milliseconds
 from millpond.datastream._windows.assigner import (
@@ -102,7 +102,6 @@ class _ProcessingTime(_SessionWindows[T]):
         return False
 
 
-@final
 class EventTimeSessionWindows(_FixedGap[T], _EventTime[T]):
     """Sessions by event time with one gap for all.
 
@@ -130,7 +129,6 @@ class EventTimeSessionWindows(_FixedGap[T], _EventTime[T]):
         return [TimeWindow(start, start + self.session_gap)]
 
 
-@final
 class ProcessingTimeSessionWindows(_FixedGap[T], _ProcessingTime[T]):
     """Sessions by the machine's clock with one gap for all.
 
@@ -158,7 +156,6 @@ class ProcessingTimeSessionWindows(_FixedGap[T], _ProcessingTime[T]):
         return [TimeWindow(start, start + self.session_gap)]
 
 
-@final
 class DynamicEventTimeSessionWindows(_DynamicGap[T], _EventTime[T]):
     """Sessions by event time whose gap is each record's own.
 
@@ -181,7 +178,6 @@ class DynamicEventTimeSessionWindows(_DynamicGap[T], _EventTime[T]):
         return [TimeWindow(start, start + self._gap(element))]
 
 
-@final
 class DynamicProcessingTimeSessionWindows(_DynamicGap[T], _ProcessingTime[T]):
     """Sessions by the machine's clock whose gap is each record's own.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from millpond.datastream._functions.record import ReduceFunction
 from millpond.datastream._milliseconds import milliseconds
@@ -29,7 +29,6 @@ __all__ = (
 T = TypeVar("T")
 
 
-@final
 class Min(ReduceFunction):
     """Keeps the smaller value."""
 
@@ -38,7 +37,6 @@ class Min(ReduceFunction):
         return min(value1, value2)
 
 
-@final
 class EventTimeTrigger(Trigger[T, TimeWindow]):
     """Fires when the watermark passes the window's end, and for every late element after it."""
 
@@ -82,7 +80,6 @@ class EventTimeTrigger(Trigger[T, TimeWindow]):
         return EventTimeTrigger()
 
 
-@final
 class ProcessingTimeTrigger(Trigger[T, TimeWindow]):
     """Fires when the machine's clock passes the window's end."""
 
@@ -141,7 +138,6 @@ class _ContinuousTrigger(Trigger[T, TimeWindow]):
         return True
 
 
-@final
 class ContinuousEventTimeTrigger(_ContinuousTrigger[T]):
     """Fires at every interval of event time and at the window's end.
 
@@ -216,7 +212,6 @@ class ContinuousEventTimeTrigger(_ContinuousTrigger[T]):
         ctx.register_event_time_timer(next_fire_time)
 
 
-@final
 class ContinuousProcessingTimeTrigger(_ContinuousTrigger[T]):
     """Fires at every interval of the machine's clock and at the window's end.
 
@@ -285,7 +280,6 @@ class ContinuousProcessingTimeTrigger(_ContinuousTrigger[T]):
         ctx.register_processing_time_timer(next_fire_time)
 
 
-@final
 class PurgingTrigger(Trigger[T, Window]):
     """Purges the window whenever the trigger inside fires."""
 
@@ -328,7 +322,6 @@ class PurgingTrigger(Trigger[T, Window]):
         self.nested_trigger.on_merge(window, ctx)
 
 
-@final
 class CountTrigger(Trigger[T, CountWindow]):
     """Fires whenever so many elements were added to a window.
 
@@ -386,7 +379,6 @@ class CountTrigger(Trigger[T, CountWindow]):
         self._count(ctx).clear()
 
 
-@final
 class NeverTrigger(Trigger[T, GlobalWindow]):
     """Never fires; the default for `GlobalWindows`."""
 

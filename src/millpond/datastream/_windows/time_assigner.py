@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from millpond.datastream._milliseconds import milliseconds
 from millpond.datastream._windows.assigner import WindowAssigner
@@ -100,7 +100,6 @@ class _Sliding(_TimeWindows[T]):
         return f"{type(self).__name__}({self.size}, {self.slide}, {self.offset})"
 
 
-@final
 class TumblingEventTimeWindows(_Tumbling[T], _EventTimeWindows[T]):
     """Windows of equal size, one after the other, by event time.
 
@@ -120,7 +119,6 @@ class TumblingEventTimeWindows(_Tumbling[T], _EventTimeWindows[T]):
         return [self._window(event_timestamp(timestamp, self))]
 
 
-@final
 class TumblingProcessingTimeWindows(_Tumbling[T], _ProcessingTimeWindows[T]):
     """Windows of equal size, one after the other, by the machine's clock.
 
@@ -140,7 +138,6 @@ class TumblingProcessingTimeWindows(_Tumbling[T], _ProcessingTimeWindows[T]):
         return [self._window(context.get_current_processing_time())]
 
 
-@final
 class SlidingEventTimeWindows(_Sliding[T], _EventTimeWindows[T]):
     """Windows of equal size that start at every slide, by event time.
 
@@ -162,7 +159,6 @@ class SlidingEventTimeWindows(_Sliding[T], _EventTimeWindows[T]):
         return self._windows(event_timestamp(timestamp, self))
 
 
-@final
 class SlidingProcessingTimeWindows(_Sliding[T], _ProcessingTimeWindows[T]):
     """Windows of equal size that start at every slide, by the machine's clock.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any, final
 
@@ -39,7 +40,10 @@ class FunctionSource(Source):
     ) -> SplitReader:
         """Run the function up to the position."""
         context = _Context(split.payload["index"], split.payload["parallelism"], clock)
-        return _Reader(self._function, context, position["records"] if position else 0)
+        # A copy: cancel() of an earlier attempt, or of another subtask, must not end this one.
+        return _Reader(
+            copy.deepcopy(self._function), context, position["records"] if position else 0
+        )
 
 
 @final

@@ -140,13 +140,13 @@ class KeyedStateBackend(ABC):
         The handle is None when there is no state at all.
         """
 
-    def end_batch(self) -> None:  # noqa: B027 - a store without such work
+    def end_batch(self) -> None:
         """Do bounded work between batches: merge back, evict, expire."""
 
-    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:  # noqa: B027
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """A checkpoint is complete: it may serve as the base of incremental ones."""
 
-    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:  # noqa: B027
+    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
         """A checkpoint was given up."""
 
     @abstractmethod
@@ -178,5 +178,5 @@ class StateStore(ABC):
             StateStoreError: the store cannot be opened.
         """
 
-    def close(self) -> None:  # noqa: B027 - a store without shared resources
+    def close(self) -> None:
         """Release what the backends shared."""

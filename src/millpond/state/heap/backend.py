@@ -148,8 +148,13 @@ class HeapKeyedStateBackend(KeyedStateBackend):
                 table, view = frozen.pop()
                 table.release(view)
 
+        try:
+            states = self._capture(freeze)
+        except BaseException:
+            release()
+            raise
         snapshot = HeapSnapshot(
-            self._capture(freeze),
+            states,
             self._key_groups,
             self._key_serializer,
             streams,

@@ -81,7 +81,10 @@ class HeapReducingState(_CombiningState, ReducingState[Any]):
             stored = self._entries.get(key)
             if stored is not None:
                 value = self._reduce(stored, value)
-        self._store(key, value)
+        if value is None or (self._fits is not None and not self._fits(value)):
+            self._store(key, value)
+        else:
+            self._entries[key] = value
 
     def merge_namespaces(self, target: Any, sources: Iterable[Any]) -> None:
         """Combine the values of `sources` into `target`."""

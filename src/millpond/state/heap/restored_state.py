@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from millpond.errors import FormatError, SavepointMismatchError
-from millpond.formats.canonical_reader import CanonicalReader
-from millpond.formats.handles import KeyedHandle, KeyGroupsHandle
-from millpond.formats.heap_body import HeapReader
+from millpond.formats.handles import IncrementalHandle
+from millpond.formats.keyed_state import open_keyed_state
+from millpond.formats.state_meta import SIGNATURE
 from millpond.state.contract.key_group import KeyGroupRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
+    from millpond.formats.handles import KeyedHandle, StreamHandle
+    from millpond.formats.keyed_header import KeyedHeader
+    from millpond.formats.keyed_state import KeyedStateReader
     from millpond.formats.serializer_snapshot import SerializerSnapshot
     from millpond.formats.state_meta import StateMeta
     from millpond.state.contract.snapshot import SnapshotReader
@@ -49,7 +54,8 @@ def read_restored_states(
 ) -> dict[str, RestoredState]:
     """Read what the handles hold for a range of key groups, by the name in their headers.
 
-    `key_serializer` is what the snapshot's must equal.
+    All layouts are read but the files of Millpond's own RocksDB store. `key_serializer` is what
+    the snapshot's must equal.
 
     Raises:
         SavepointMismatchError: the keys were written with another serializer, or a handle is of a
@@ -59,48 +65,50 @@ def read_restored_states(
     """
     states: dict[str, RestoredState] = {}
     for handle in handles:
-        if not isinstance(handle, KeyGroupsHandle):
-            raise SavepointMismatchError(
-                "Heap state cannot be restored from RocksDB's files.",
-                hint="Take a savepoint in canonical format, which every store reads.",
-                operator=key_groups.operator_name,
-            )
         owned = KeyGroupRange(handle.first_key_group, handle.last_key_group)
         if key_groups.range.intersect(owned).count:
-            _read(handle, reader, key_groups, key_serializer, states)
+            with ExitStack() as opened:
+
+                def open_stream(stream: StreamHandle, opened: ExitStack = opened) -> BinaryIO:
+                    return opened.enter_context(reader.open(stream))
+
+                body = open_keyed_state(handle, open_stream, key_groups.max_parallelism)
+                _check_header(body.header, handle, key_serializer, key_groups.operator_name)
+                _read(body, key_groups.range, states)
     return states
 
 
 def _read(
-    handle: KeyGroupsHandle,
-    reader: SnapshotReader,
-    key_groups: KeyGroups,
-    key_serializer: SerializerSnapshot,
-    states: dict[str, RestoredState],
+    body: KeyedStateReader, key_groups: KeyGroupRange, states: dict[str, RestoredState]
 ) -> None:
-    with reader.open(handle.stream) as stream:
-        body: CanonicalReader | HeapReader
-        if handle.savepoint:
-            body = CanonicalReader(stream, handle)
-        else:
-            body = HeapReader(stream, handle, key_groups.max_parallelism)
-        header = body.header
-        if not _same(header.key_serializer, key_serializer):
-            raise SavepointMismatchError(
-                "The keys in the snapshot are of another type.",
-                hint="The key type of key_by must be the one that the snapshot was taken with.",
-                snapshot=header.key_serializer.class_name,
-                declared=key_serializer.class_name,
-                operator=key_groups.operator_name,
-            )
-        by_id = [states.setdefault(meta.name, RestoredState(meta)) for meta in header.states]
-        for state, meta in zip(by_id, header.states, strict=True):
-            if state.meta != meta:
-                raise FormatError(
-                    "Two streams of one operator disagree on a state.", state=meta.name
-                )
-        for key_group, state_id, rows in body.blocks(key_groups.range):
-            by_id[state_id].rows.setdefault(key_group, []).extend(rows)
+    by_id = [states.setdefault(meta.name, RestoredState(meta)) for meta in body.header.states]
+    for state, meta in zip(by_id, body.header.states, strict=True):
+        if state.meta != meta:
+            raise FormatError("Two streams of one operator disagree on a state.", state=meta.name)
+    for key_group, state_id, rows in body.blocks(key_groups):
+        by_id[state_id].rows.setdefault(key_group, []).extend(rows)
+
+
+def _check_header(
+    header: KeyedHeader, handle: KeyedHandle, key_serializer: SerializerSnapshot, operator: str
+) -> None:
+    if not _same(header.key_serializer, key_serializer):
+        raise SavepointMismatchError(
+            "The keys in the snapshot are of another type.",
+            hint="The key type of key_by must be the one that the snapshot was taken with.",
+            snapshot=header.key_serializer.class_name,
+            declared=key_serializer.class_name,
+            operator=operator,
+        )
+    # Flink's files have no signatures; ours have lists in many rows, which only our store knows.
+    if isinstance(handle, IncrementalHandle) and any(
+        SIGNATURE in meta.options for meta in header.states
+    ):
+        raise SavepointMismatchError(
+            "Heap state cannot be restored from the files of the RocksDB store.",
+            hint="Take a savepoint in canonical format, which every store reads.",
+            operator=operator,
+        )
 
 
 def _same(found: SerializerSnapshot, declared: SerializerSnapshot) -> bool:

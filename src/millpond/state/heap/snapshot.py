@@ -87,6 +87,7 @@ class HeapSnapshot(Snapshot[KeyedHandle | None]):
 
     def release(self) -> None:
         """Let the backend merge what was frozen."""
+        self._states = ()  # whoever keeps this object must not keep the state alive
         self._on_release()
 
     def _write(

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from millpond.errors import StateError
+from millpond.errors import MillpondError, SerializerIncompatibleError, StateError
 from millpond.formats.java_type import key_serializer_snapshot
 from millpond.formats.keyed_header import KeyedHeader, write_keyed_header
 from millpond.formats.pyflink_serializers import (
@@ -34,7 +34,8 @@ from millpond.state.rocksdb.local_directory import remove_instance
 from millpond.state.rocksdb.map_state import RocksDBMapState
 from millpond.state.rocksdb.reducing_state import RocksDBAggregatingState, RocksDBReducingState
 from millpond.state.rocksdb.restore import Restore, element_rows
-from millpond.state.rocksdb.state_table import StateTable, holds_list
+from millpond.state.rocksdb.row_codec import RowCodec, split_list
+from millpond.state.rocksdb.state_table import StateTable, holds_list, holds_ttl_list
 from millpond.state.rocksdb.timer_queue import RocksDBTimerQueue
 from millpond.state.rocksdb.ttl_sweep import TtlSweep
 from millpond.state.rocksdb.value_state import rocksdb_value_state
@@ -99,6 +100,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         self._timers: dict[str, tuple[RocksDBTimerQueue, NamespaceSerializer]] = {}
         self._key_snapshot = key_serializer_snapshot(parameters.key_serializer.type_info)
         self._closed = False
+        self._sharers = 0
         settings.memory.register_backend()
         try:
             restored = Restore(
@@ -153,12 +155,38 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
             return state
         if table is not None:
             check_restored(table.meta, definition, self.parameters.operator_name)
+            self._check_decodes(table, definition)
             table.meta = meta
         else:
             table = self._create_table(meta)
         self._register(table, definition)
         registered: State = table.state
         return registered
+
+    def _check_decodes(self, table: StateTable, definition: StateDefinition) -> None:
+        """Try a row: snapshots of Flink's do not say which type their bytes are of."""
+        stored = definition if definition.ttl is None else stored_definition(definition)
+        cursor = table.family.cursor()
+        row = cursor.current()
+        cursor.close()
+        if row is None:
+            return
+        codec = RowCodec(stored.value_coder)
+        try:
+            if stored.kind == StateKind.MAP:
+                codec.decode_map_value(row[1])
+            elif stored.kind == StateKind.LIST:
+                codec.decode_elements(split_list(row[1], ttl=holds_ttl_list(table.meta))[0])
+            else:
+                codec.decode(row[1])
+        except MillpondError as error:
+            raise SerializerIncompatibleError(
+                f"The snapshot's bytes cannot be read as {definition.signature}.",
+                hint="Declare the state with the type that it was written with.",
+                state=definition.name,
+                operator=self.parameters.operator_name,
+                reason=error.message,
+            ) from error
 
     def _register(self, table: StateTable, definition: StateDefinition) -> None:
         stored = definition if definition.ttl is None else stored_definition(definition)
@@ -194,6 +222,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
 
     def _divide_cache(self) -> None:
         states = [table.stored for table in self._tables.values() if table.stored is not None]
+        self._sharers = self._settings.memory.backends
         budget = self._settings.memory.object_bytes_per_backend()
         for state in states:
             state.limit_cache(budget // len(states))
@@ -302,7 +331,9 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         self._sequence.flush()
 
     def end_batch(self) -> None:
-        """Look for expired rows."""
+        """Look for expired rows; share the cache's memory anew if there are other backends now."""
+        if self._settings.memory.backends != self._sharers:
+            self._divide_cache()
         now_ms: int | None = None
         for table in self._tables.values():
             if table.sweep is not None:

@@ -71,6 +71,11 @@ class StoreMemory:
             partitioned_index_filters=memory.uses_partitioned_index_filters,
         )
 
+    @property
+    def backends(self) -> int:
+        """How many backends share the objects' budget."""
+        return self._backends
+
     def register_backend(self) -> None:
         """Count a backend that shares the objects' budget."""
         self._backends += 1

@@ -7,10 +7,9 @@ import uuid
 from typing import TYPE_CHECKING, final
 
 from millpond.errors import FormatError, SavepointMismatchError
-from millpond.formats.canonical_reader import CanonicalReader
-from millpond.formats.handles import FileHandle, IncrementalHandle, KeyGroupsHandle
-from millpond.formats.heap_body import HeapReader
+from millpond.formats.handles import FileHandle, IncrementalHandle
 from millpond.formats.keyed_header import KeyedHeader, read_keyed_header_from
+from millpond.formats.keyed_state import open_keyed_state
 from millpond.state.contract.key_group import KeyGroupRange
 from millpond.state.rocksdb.bulk_load import BulkLoader
 from millpond.state.rocksdb.database import DEFAULT_COLUMN_FAMILY, prefix_end
@@ -21,12 +20,14 @@ from millpond.state.rocksdb.state_table import (
     has_element_rows,
     holds_list,
     holds_ttl_list,
+    is_own_layout,
 )
 from millpond.state.rocksdb.transfer import transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from millpond.formats.handles import KeyedHandle, StreamHandle
     from millpond.formats.serializer_snapshot import SerializerSnapshot
@@ -109,26 +110,31 @@ class Restore:
         """Restore; without handles the database is empty.
 
         Raises:
-            SavepointMismatchError: the snapshot's keys are of another type, or its layout is one
-                that only heap state can be restored from.
+            SavepointMismatchError: the snapshot's keys are of another type.
             FormatError: a stream is damaged.
             SnapshotCorruptedError: a file is missing or has the wrong checksum.
         """
         wanted = [handle for handle in handles if self._overlap(handle)]
-        incremental = [handle for handle in wanted if isinstance(handle, IncrementalHandle)]
-        streams = [handle for handle in wanted if isinstance(handle, KeyGroupsHandle)]
+        own: list[IncrementalHandle] = []
+        foreign: list[KeyedHandle] = []
+        for handle in wanted:
+            if isinstance(handle, IncrementalHandle) and self._is_own(handle):
+                own.append(handle)
+            else:
+                foreign.append(handle)
         path = self._directory / "db"
-        if not incremental:
-            result = RestoredDatabase(self._open_database(path, ()), str(uuid.uuid4()))
-        else:
-            base = max(incremental, key=self._overlap)
+        if own:
+            base = max(own, key=self._overlap)
             result = self._open_base(base, path, is_only=len(wanted) == 1)
-            for handle in incremental:
-                if handle is not base:
-                    self._copy(handle, result)
+        else:
+            base = None
+            result = RestoredDatabase(self._open_database(path, ()), str(uuid.uuid4()))
         try:
-            for stream_handle in streams:
-                self._load(stream_handle, result)
+            for own_handle in own:
+                if own_handle is not base:
+                    self._copy(own_handle, result)
+            for handle in foreign:
+                self._load(handle, result)
         except BaseException:
             result.database.close()
             raise
@@ -198,14 +204,17 @@ class Restore:
     def _creator(self, database: Database) -> Callable[[str], None]:
         return lambda name: self._create_family(database, name)
 
-    def _load(self, handle: KeyGroupsHandle, result: RestoredDatabase) -> None:
-        """Load a stream in canonical layout, or in that of Flink's heap checkpoints."""
-        with self._reader.open(handle.stream) as stream:
-            body: CanonicalReader | HeapReader
-            if handle.savepoint:
-                body = CanonicalReader(stream, handle)
-            else:
-                body = HeapReader(stream, handle, self._max_parallelism)
+    def _load(self, handle: KeyedHandle, result: RestoredDatabase) -> None:
+        """Load what is not our own database: canonical and heap streams, Flink's RocksDB files."""
+        streams: list[BinaryIO] = []
+
+        def open_stream(stream_handle: StreamHandle) -> BinaryIO:
+            stream = self._reader.open(stream_handle)
+            streams.append(stream)
+            return stream
+
+        try:
+            body = open_keyed_state(handle, open_stream, self._max_parallelism)
             self._check_keys(body.header)
             create = self._creator(result.database)
             loads = []
@@ -222,6 +231,12 @@ class Restore:
                     loader.load(rows)
             for _, loader in loads:
                 loader.finish()
+        finally:
+            for stream in streams:
+                stream.close()
+
+    def _is_own(self, handle: IncrementalHandle) -> bool:
+        return is_own_layout(self._header(handle).states)
 
     def _header(self, handle: IncrementalHandle) -> KeyedHeader:
         with self._reader.open(handle.meta) as stream:

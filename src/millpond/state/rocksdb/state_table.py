@@ -16,16 +16,25 @@ from millpond.formats.state_meta import (
 from millpond.state.contract.definition import StateKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.ttl import TtlPolicy
     from millpond.state.rocksdb.database import ColumnFamily
     from millpond.state.rocksdb.state import RocksDBState
     from millpond.state.rocksdb.ttl_sweep import TtlSweep
 
-__all__ = ("ELEMENT_ROWS", "StateTable", "has_element_rows", "holds_list", "holds_ttl_list")
+__all__ = (
+    "ELEMENT_ROWS",
+    "StateTable",
+    "has_element_rows",
+    "holds_list",
+    "holds_ttl_list",
+    "is_own_layout",
+)
 
 ELEMENT_ROWS: Final = "MILLPOND_ELEMENT_ROWS"
-"""Option in the header of incremental snapshots: a list has a row for each element."""
+"""Option in the header of our native snapshots: whether a list has a row for each element."""
 
 
 @dataclass(slots=True)
@@ -49,14 +58,19 @@ class StateTable:
     def header_meta(self, *, native: bool) -> StateMeta:
         """Return the entry for a snapshot's header; native ones say how lists are stored."""
         options = {name: value for name, value in self.meta.options.items() if name != ELEMENT_ROWS}
-        if native and self.element_rows:
-            options[ELEMENT_ROWS] = "true"
+        if native:
+            options[ELEMENT_ROWS] = "true" if self.element_rows else "false"
         return replace(self.meta, options=options)
 
 
 def has_element_rows(meta: StateMeta) -> bool:
     """Whether a native snapshot says that a list has a row for each element."""
     return meta.options.get(ELEMENT_ROWS) == "true"
+
+
+def is_own_layout(metas: Iterable[StateMeta]) -> bool:
+    """Whether a native snapshot is Millpond's, and not one of Flink's."""
+    return any(ELEMENT_ROWS in meta.options for meta in metas)
 
 
 def holds_list(meta: StateMeta) -> bool:

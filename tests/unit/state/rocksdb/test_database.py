@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +23,9 @@ from millpond.state.rocksdb.settings import (
     DatabaseSettings,
     InfoLogLevel,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL = ColumnFamilySettings(
     write_buffer_size_bytes=1 << 20, compression=(CompressionType.NO_COMPRESSION,)
@@ -154,7 +157,9 @@ def test_effective_options_are_those_asked_for_also_after_reopening(tmp_path: Pa
         compaction_style=CompactionStyle.UNIVERSAL,
         partitioned_index_filters=True,
     )
-    settings = DatabaseSettings(background_jobs=3, open_files=500, log_level=InfoLogLevel.HEADER_LEVEL)
+    settings = DatabaseSettings(
+        background_jobs=3, open_files=500, log_level=InfoLogLevel.HEADER_LEVEL
+    )
     buffers = SharedBuffers(8 << 20, 2 << 20)
     for _ in range(2):
         database = Database(tmp_path / "db", settings, {"a": family}, SystemClock(), buffers)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from millpond.state.contract.snapshot import SnapshotOptions
+from millpond.state.rocksdb import list_state, state, timer_queue, ttl_sweep
+from millpond.state.rocksdb.store import RocksDBStateStore
+from millpond.testing.state_machine import StateStoreMachine, check_store
+
+
+class RocksDBMachine(StateStoreMachine):
+    def make_store(self):
+        return RocksDBStateStore()
+
+
+class IncrementalRocksDBMachine(StateStoreMachine):
+    def make_store(self):
+        return RocksDBStateStore()
+
+    def snapshot_options(self):
+        return SnapshotOptions(incremental=True)
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(state, "_SMALLEST_CACHE", 2)
+    monkeypatch.setattr(state, "_OBJECT_BYTES", 1 << 22)
+    monkeypatch.setattr(state, "_POINT_DELETES", 2)
+    monkeypatch.setattr(list_state, "_CACHED_ELEMENTS", 3)
+    monkeypatch.setattr(list_state, "_PIECE_ROWS", 2)
+    monkeypatch.setattr(timer_queue, "_PENDING", 3)
+    monkeypatch.setattr(ttl_sweep, "_VISITS_PER_CLEANUP_SIZE", 1)
+
+
+def test_rocksdb_against_a_model():
+    check_store(RocksDBMachine, steps=500)
+
+
+def test_rocksdb_with_incremental_checkpoints_against_a_model():
+    check_store(IncrementalRocksDBMachine, steps=500)
+
+
+@pytest.mark.nightly
+def test_rocksdb_against_a_model_for_long():
+    check_store(RocksDBMachine, steps=10_000, steps_per_run=100)
