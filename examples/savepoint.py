@@ -37,6 +37,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         client = environment(directory).execute_async("sums")
         savepoint = client.stop_with_savepoint(False, f"file://{directory}/savepoints").result()
+        client.get_job_execution_result().result()
         print(f"stopped: {client.get_job_status().result().name}")
 
         environment(directory, savepoint).execute("sums")

@@ -15,13 +15,6 @@ CLICKS = [
     ("ann", 8, 3),
     ("ben", 20, 1),
 ]
-    ("ann", 1, 1),
-    ("ben", 2, 1),
-    ("ann", 4, 2),
-    ("ann", 12, 1),
-    ("ann", 8, 3),
-    ("ben", 20, 1),
-]
 
 
 class ClickTime(TimestampAssigner):

@@ -1,4 +1,4 @@
-"""Tumbling event-time windows: five-second counts, with a record in a side output."""
+"""Tumbling event-time windows: five-second counts, with the late record in a side output."""
 
 from millpond.common import Configuration, Types, WatermarkStrategy
 from millpond.common.time import Time

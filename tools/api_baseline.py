@@ -45,9 +45,8 @@ _FURTHER_DOWN = {
     r"DeliveryGuarantee$|StreamTransformer$|SupportsPreprocessing$": (
         f"{_DATASTREAM}.connectors.base"
     ),
-    r"(Stream|Bulk)Format$|File\w+$|\w*RollingPolicy$|BucketAssigner$|OutputFile|StreamingFile": (
-        f"{_DATASTREAM}.connectors.file_system"
-    ),
+    r"(Stream|Bulk)Format$|\w*RollingPolicy$|BucketAssigner$|OutputFile|StreamingFile"
+    r"|File(Enumerator|Split|Source|Sink|Compact)\w*$": f"{_DATASTREAM}.connectors.file_system",
 }
 _HEADING = re.compile(r"^(?:###\s+|\*\*)(.+?)(?:\*\*.*)?$")
 _CLASS = re.compile(r"^- \*\*([\w.]+)\*\*(?: < [^:]*)?: (.*)$")

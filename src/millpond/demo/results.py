@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections import Counter
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ("Highlights", "digest", "highlights", "read_lines")
 
 _TOP = 5
+_NEW_YORK = dt.timedelta(hours=-5)
 
 
 def read_lines(directory: Path) -> list[bytes]:
@@ -100,19 +102,23 @@ def highlights(lines: Iterable[bytes]) -> Highlights:
         tuple(sorted(routes.items(), key=lambda route: (-route[1], route[0]))[:_TOP]),
         _top(by_kind["knock_on"], "chain_minutes", lambda result: result["aircraft"]),
         _top(by_kind["missing"], "daily_for_days", lambda result: result["aircraft"]),
-        _top(by_kind["hour"], "cancelled", lambda result: result["hour"][:10]),
+        _top(by_kind["hour"], "cancelled", lambda result: _day(result["hour"])),
         counts["late"],
     )
 
 
+def _day(hour: str) -> dt.date:
+    return (dt.datetime.fromisoformat(hour) + _NEW_YORK).date()
+
+
 def _top(
-    results: list[dict[str, Any]], name: str, group: Callable[[dict[str, Any]], str]
+    results: list[dict[str, Any]], name: str, group: Callable[[dict[str, Any]], object]
 ) -> tuple[dict[str, Any], ...]:
     """Return the results with the highest field, only the first of each group."""
     # Ties are broken by the whole result, so that the table is the same in every run.
     results.sort(key=lambda result: (-result[name], json.dumps(result, sort_keys=True)))
     found: list[dict[str, Any]] = []
-    seen: set[str] = set()
+    seen: set[object] = set()
     for result in results:
         if group(result) not in seen:
             seen.add(group(result))

@@ -110,6 +110,8 @@ class _Demo:
         directory.write(self._record)
         self._introduce(latest)
         report = self._run_job(resume=latest is not None)
+        if self._crash_wanted:
+            self._presentation.say("The job ended before its first checkpoint: there was no crash.")
         record = replace(
             self._record,
             digest=digest(read_lines(directory.results)),

@@ -189,8 +189,7 @@ class JobManager:
             self._over = True
         self._take_requests()
         self.coordinator.stop("The job ended before the savepoint.")
-        error = CheckpointError("The job ended before the savepoint.")
-        self._give_up_stop(self._failure or error)
+        self._give_up_stop(self._failure or CheckpointError("The job ended before the savepoint."))
 
     # -- the job
 
@@ -259,8 +258,7 @@ class JobManager:
             if delay_ms is None:
                 self._set_status(JobStatus.FAILED)
                 return
-            self._prepare_restart(delay_ms)
-            if self._cancelled:
+            if not self._prepare_restart(delay_ms):
                 self._set_cancelled()
                 return
 
@@ -290,7 +288,8 @@ class JobManager:
         self._failure = None
         return True
 
-    def _prepare_restart(self, delay_ms: int) -> None:
+    def _prepare_restart(self, delay_ms: int) -> bool:
+        """Wait for the next attempt; return whether there is one."""
         failure = self._failure
         assert failure is not None
         self._attempt += 1
@@ -312,6 +311,7 @@ class JobManager:
         while not self._cancelled and (left := deadline - self._clock.monotonic()) > 0:
             self._clock.sleep(min(left, 0.05))
             self._take_requests()
+        return not self._cancelled
 
     def _run_attempt(self) -> Iterator[None]:
         self._finished = self._ending = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+from millpond.checkpoint.file_stream import FileSnapshotStreams
 from millpond.formats.handles import KeyedHandle, OperatorStateHandle, SubtaskState
 from millpond.runtime.message import Acknowledge
 from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
@@ -61,7 +62,8 @@ class SubtaskSnapshot:
         try:
             return self._write()
         except BaseException:
-            self._streams.discard()
+            if isinstance(self._streams, FileSnapshotStreams):
+                self._streams.discard()
             raise
 
     def _write(self) -> Acknowledge:

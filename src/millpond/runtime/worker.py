@@ -160,7 +160,8 @@ class Worker:
     # -- cycles
 
     def _cycle(self) -> bool:
-        moved = self._finish_writing()
+        written = self._finish_writing()
+        moved = False
         now_ms = self._clock.now_ms()
         for task in self._tasks:
             task.fire_processing_time(now_ms)
@@ -172,7 +173,7 @@ class Worker:
             self._input_ended = True
             self._report_progress(force=True)
             self._send(InputEnded())
-        return moved
+        return moved or written
 
     def _report_progress(self, *, force: bool = False) -> None:
         now = self._clock.monotonic()

@@ -8,6 +8,7 @@ whatever it is doing: nothing that it would still write could be acknowledged.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
 import shutil
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.clock import SystemClock
-from millpond.errors import JobExecutionError, WorkerLostError
+from millpond.errors import JobExecutionError, MillpondError, WorkerLostError
 from millpond.runtime.message import Failed, FromWorker, ToWorker
 from millpond.runtime.worker import Worker
 
@@ -134,12 +135,19 @@ class _Outbox:
         """Send; a job manager that is gone ends this process."""
         try:
             data = _encode(message)
-        except Exception as error:
-            data = _encode(_as_text(message, error))
+        except Exception as error:  # noqa: BLE001 - whatever user classes do when pickled
+            data = self._encode_otherwise(message, error)
         try:
             self._connection.send_bytes(data)
         except (BrokenPipeError, ConnectionResetError):
             os._exit(1)
+
+    @staticmethod
+    def _encode_otherwise(message: FromWorker, error: Exception) -> bytes:
+        if isinstance(message, Failed):
+            with contextlib.suppress(Exception):
+                return _encode_failure(message)
+        return _encode(_as_text(message, error))
 
 
 def _encode(message: FromWorker) -> bytes:
@@ -149,6 +157,31 @@ def _encode(message: FromWorker) -> bytes:
     # What cannot be read back would break the job manager instead of this worker.
     pickle.loads(data)
     return data
+
+
+def _encode_failure(failed: Failed) -> bytes:
+    """Encode exceptions by class, arguments and attributes, whatever their `__init__` wants."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, BaseException) and not isinstance(obj, MillpondError):
+                return _rebuild, (type(obj), obj.args, dict(vars(obj)))
+            return super().reducer_override(obj)
+
+    buffer = io.BytesIO()
+    Pickler(buffer).dump(failed)
+    pickle.loads(buffer.getvalue())
+    return buffer.getvalue()
+
+
+def _rebuild(
+    kind: type[BaseException], arguments: tuple[Any, ...], attributes: dict[str, Any]
+) -> BaseException:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    vars(error).update(attributes)
+    return error
 
 
 def _as_text(message: FromWorker, error: Exception) -> Failed:
@@ -166,7 +199,7 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox: deque[Any] = deque()
     threading.Thread(
-        target=_listen, args=(connection, inbox), name="millpond-inbox", daemon=True
+        target=_listen, args=(connection, inbox, directory), name="millpond-inbox", daemon=True
     ).start()
     clock = SystemClock()
     with ThreadPoolExecutor(_SNAPSHOT_THREADS, thread_name_prefix="millpond-snapshot") as executor:
@@ -180,12 +213,13 @@ def main(arguments: Sequence[str]) -> None:
                 clock.sleep(_IDLE_SECONDS)
 
 
-def _listen(connection: Connection, inbox: deque[Any]) -> None:
+def _listen(connection: Connection, inbox: deque[Any], directory: Path) -> None:
     """Read messages; when the job manager is gone, this process must not go on."""
     while True:
         try:
             data = connection.recv_bytes()
         except (EOFError, OSError):
+            shutil.rmtree(directory, ignore_errors=True)
             os._exit(1)
         inbox.append(pickle.loads(data))
 

@@ -6,7 +6,6 @@ to a key group by Row.hashCode().
 
 from __future__ import annotations
 
-import pickle
 import struct
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -44,6 +43,7 @@ from millpond.serialization.java_temporal import (
     timestamp_serializer,
 )
 from millpond.serialization.mismatch import ENCODE_ERRORS, mismatch, undecodable
+from millpond.serialization.pickle_names import load_pickle
 from millpond.serialization.pickled_coder import key_pickle
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _pickled_serializer(type_info: PickledBytesTypeInfo) -> JavaSerializer:
     def read(data: bytes, offset: int) -> tuple[Any, int]:
         pickled, end = raw.read(data, offset)
         try:
-            return pickle.loads(pickled), end
+            return load_pickle(pickled), end
         except Exception as error:
             reason = f"unpickling failed ({type(error).__name__}: {error})"
             raise undecodable("PICKLED", offset, reason) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from millpond.errors import SerializationError
 from millpond.serialization.function_coder import FunctionCoder
 from millpond.serialization.mismatch import mismatch, undecodable
+from millpond.serialization.pickle_names import load_pickle, with_pyflink_names
 
 if TYPE_CHECKING:
     from millpond.common.typeinfo import TypeInformation
@@ -28,13 +29,16 @@ _ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
 def value_pickle(value: Any, protocol: int = VALUE_PROTOCOL) -> bytes:
     """Return the pickle of a value; cloudpickle steps in for what pickle cannot do.
 
+    Rows in it have PyFlink's names.
+
     Raises:
         SerializationError: neither can.
     """
     try:
-        return pickle.dumps(value, protocol)
+        pickled = pickle.dumps(value, protocol)
     except Exception:  # noqa: BLE001 - a value's own reduction may raise anything
-        return _cloudpickle(value, protocol)
+        pickled = _cloudpickle(value, protocol)
+    return with_pyflink_names(pickled)
 
 
 def _cloudpickle(value: Any, protocol: int) -> bytes:
@@ -90,13 +94,9 @@ def pickled_coder(type_info: TypeInformation) -> FunctionCoder:
     Decoding may run code.
     """
     pack, unpack_from = _INT.pack, _INT.unpack_from
-    dumps, loads = pickle.dumps, pickle.loads
 
     def encode(value: Any) -> bytes:
-        try:
-            raw = dumps(value, 4)
-        except Exception:  # noqa: BLE001 - a value's own reduction may raise anything
-            raw = _cloudpickle(value, VALUE_PROTOCOL)
+        raw = value_pickle(value)
         try:
             return pack(len(raw)) + raw
         except struct.error as error:
@@ -107,7 +107,7 @@ def pickled_coder(type_info: TypeInformation) -> FunctionCoder:
             start = offset + 4
             end = start + unpack_from(data, offset)[0]
             if start <= end <= len(data):
-                return loads(data[start:end]), end
+                return load_pickle(data[start:end]), end
         except SerializationError:
             raise
         except Exception as error:

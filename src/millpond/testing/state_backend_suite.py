@@ -6,8 +6,8 @@ Subclass it in a test module and say how a store is made::
         def create_store(self):
             return MyStateStore()
 
-The cases have the names of Flink's StateBackendTestBase, TtlStateTestBase and
-InternalPriorityQueueTestBase.
+The cases have the names of Flink's StateBackendTestBase, StateBackendMigrationTestBase,
+TtlStateTestBase and InternalPriorityQueueTestBase.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from millpond.testing.backend_harness import BackendHarness
 from millpond.testing.iteration_cases import IterationCases
 from millpond.testing.keyed_state_cases import KeyedStateCases
 from millpond.testing.map_state_cases import MapStateCases
+from millpond.testing.migration_cases import MigrationCases
 from millpond.testing.namespace_cases import NamespaceCases
 from millpond.testing.rescaling_cases import RescalingCases
 from millpond.testing.restore_cases import RestoreCases
@@ -45,6 +46,7 @@ class StateBackendSuite(
     SnapshotCases,
     RestoreCases,
     RescalingCases,
+    MigrationCases,
     TtlCases,
     TimerQueueCases,
 ):

@@ -38,13 +38,13 @@ def test_late_flights_are_the_same_at_any_parallelism(request_for, expected):
     answers = []
     for parallelism in (1, 2):
         request = request_for(
-            str(parallelism), parallelism=parallelism, lateness_hours=2, batch_size=64
+            str(parallelism), parallelism=parallelism, lateness_hours=2, batch_size=4
         )
         SupervisedRunner(SystemClock()).run_calm(request)
         answers.append(read_lines(request.results))
     assert digest(answers[0]) == digest(answers[1])
     kinds = [json.loads(line)["kind"] for line in answers[0]]
-    assert kinds.count("late") > 100
+    assert kinds.count("late") > 50
     assert answers[0] != expected
 
 

@@ -45,7 +45,10 @@ def test_highlights_are_the_worst_of_each_kind():
         *(line(kind="knock_on", aircraft="N1", chain_minutes=n, chain=n) for n in (5, 50, 40)),
         line(kind="knock_on", aircraft="N2", chain_minutes=45, chain=2),
         *(line(kind="missing", aircraft=f"N{n}", daily_for_days=n) for n in range(14, 24)),
-        *(line(kind="hour", hour=f"2013-02-{n // 2:02}T{n:02}:00Z", cancelled=n) for n in range(9)),
+        *(
+            line(kind="hour", hour=f"2013-02-{n // 2 + 1:02}T{n + 5:02}:00Z", cancelled=n)
+            for n in range(9)
+        ),
         line(kind="late", origin="JFK"),
     ]
     found = highlights(lines)

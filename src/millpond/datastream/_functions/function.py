@@ -89,7 +89,7 @@ class RuntimeContext(KeyedStateStore):
         """Return the group that the function's metrics are registered in."""
 
 
-class Function(ABC):
+class Function(ABC):  # noqa: B024 - its two methods may both be left out
     """Root of all user functions."""
 
     def open(self, runtime_context: RuntimeContext) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Self
 
+from millpond.datastream._windows.validation import validate_window
 from millpond.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -160,6 +161,7 @@ class _Windowed:
         if spec.evictor is not None and (spec.reduce or spec.aggregate):
             # Evictors need the elements: keep them, and combine when the window fires.
             function_name = f"Evicting {function_name}"
+        validate_window(spec)
         name = f"{type(spec.assigner).__name__}, {function_name}"
         stream = self._stream._add(name, spec, output_type)
         if self._all_windows:

@@ -96,7 +96,7 @@ def encoder_error(
 def _short(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a user's repr must not hide the real error
         return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= 200 else f"{text[:197]}..."
 

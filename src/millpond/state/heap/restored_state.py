@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
-from millpond.errors import FormatError, SavepointMismatchError
+from millpond.errors import FormatError, SavepointMismatchError, SnapshotCorruptedError
 from millpond.formats.handles import IncrementalHandle
 from millpond.formats.keyed_state import open_keyed_state
 from millpond.formats.state_meta import SIGNATURE
@@ -60,9 +60,24 @@ def read_restored_states(
     Raises:
         SavepointMismatchError: the keys were written with another serializer, or a handle is of a
             kind that heap state cannot be restored from.
-        FormatError: a stream is damaged.
-        SnapshotCorruptedError: a stream is missing or has the wrong checksum.
+        SnapshotCorruptedError: a stream is missing, damaged or has the wrong checksum.
     """
+    try:
+        return _read_all(handles, reader, key_groups, key_serializer)
+    except FormatError as error:
+        raise SnapshotCorruptedError(
+            f"The keyed state in the snapshot is damaged: {error.message}",
+            hint=error.hint or "Restore from an older checkpoint.",
+            **{**error.context, "operator": key_groups.operator_name},
+        ) from error
+
+
+def _read_all(
+    handles: tuple[KeyedHandle, ...],
+    reader: SnapshotReader,
+    key_groups: KeyGroups,
+    key_serializer: SerializerSnapshot,
+) -> dict[str, RestoredState]:
     states: dict[str, RestoredState] = {}
     for handle in handles:
         owned = KeyGroupRange(handle.first_key_group, handle.last_key_group)

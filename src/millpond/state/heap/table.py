@@ -100,6 +100,8 @@ class HeapTable:
         if not self._views:
             self._work = None  # a merge into the base, which is frozen from now on
         if self.active or not self._frozen:
+            if isinstance(self.active, Overlay):
+                self.active.below = ()  # it must not keep layers alive that are replaced later
             self._frozen.append(self.active)
         view = FrozenTable(tuple(reversed(self._frozen)))
         self._views.append(view)

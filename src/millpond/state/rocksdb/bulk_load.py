@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from operator import ge, itemgetter
 from typing import TYPE_CHECKING, Final, final
 
 from millpond.state.rocksdb.database import SortedFileWriter
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ("BulkLoader",)
 
 _FILE_BYTES: Final = 64 * 1024 * 1024
+_FILE_ROWS: Final = 4_000_000
+_PIECE_ROWS: Final = 4096
+_key = itemgetter(0)
 
 
 @final
@@ -34,29 +39,37 @@ class BulkLoader:
         self._files: list[Path] = []
         self._last = b""
         self._bytes = 0
-        self._unordered: list[tuple[bytes, bytes | None]] = []
+        self._rows = 0
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Add rows."""
+        rows = iter(rows)
+        while piece := list(islice(rows, _PIECE_ROWS)):
+            self._load(piece)
+
+    def _load(self, piece: list[tuple[bytes, bytes]]) -> None:
         last = self._last
-        writer = self._writer
-        size = 0
-        for key, value in rows:
-            if key <= last:
-                self._unordered.append((key, value))
-                continue
-            if writer is None:
-                writer = self._open()
-            writer.put(key, value)
-            last = key
-            size += len(key) + len(value)
-        self._last = last
-        self._bytes += size
-        if self._bytes > _FILE_BYTES:
+        unordered: list[tuple[bytes, bytes | None]] = []
+        ordered = piece
+        # Most pieces are in order as a whole, and then need no new list.
+        if piece[0][0] <= last or any(map(ge, map(_key, piece), map(_key, piece[1:]))):
+            ordered = []
+            for row in piece:
+                if row[0] > last:
+                    ordered.append(row)
+                    last = row[0]
+                else:
+                    unordered.append(row)
+        if ordered:
+            self._last = ordered[-1][0]
+            writer = self._writer or self._open()
+            writer.put_all(ordered)
+            self._rows += len(ordered)
+            self._bytes += len(ordered) * (len(ordered[0][0]) + len(ordered[0][1]))
+        if self._bytes > _FILE_BYTES or self._rows > _FILE_ROWS:
             self._close()
-        if self._unordered:
-            self._family.write(sorted(self._unordered))
-            self._unordered.clear()
+        if unordered:
+            self._family.write(sorted(unordered))
 
     def finish(self) -> None:
         """Make all rows visible."""
@@ -75,4 +88,4 @@ class BulkLoader:
         if self._writer is not None:
             self._writer.finish()
             self._writer = None
-            self._bytes = 0
+            self._bytes = self._rows = 0

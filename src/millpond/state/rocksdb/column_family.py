@@ -103,6 +103,13 @@ class ColumnFamily:
         except Exception as error:
             raise self._error(error, "ingesting sorted files") from error
 
+    def has_unflushed_rows(self) -> bool:
+        """Return whether a memtable holds rows or deletions."""
+        return bool(
+            self.number("rocksdb.num-entries-active-mem-table")
+            or self.number("rocksdb.num-immutable-mem-table")
+        )
+
     def flush(self) -> None:
         """Write the memtable to a file; lets other threads run meanwhile."""
         try:

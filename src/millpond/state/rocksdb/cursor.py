@@ -85,6 +85,24 @@ class Cursor:
         # An iteration that met a damaged block looks like one that ended, except here.
         self._check(iterator)
 
+    def read(self, count: int) -> list[tuple[bytes, bytes]]:
+        """Return the next rows, fewer at the end, and step behind them.
+
+        Raises:
+            StateStoreError: the end came early because a block is damaged.
+        """
+        iterator = self._iterator
+        valid, key_of, value_of = iterator.valid, iterator.key, iterator.value
+        advance = iterator.next
+        rows: list[tuple[bytes, bytes]] = []
+        append = rows.append
+        while len(rows) < count and valid():
+            append((key_of(), value_of()))
+            advance()
+        if len(rows) < count:
+            self._check(iterator)
+        return rows
+
     def row_keys(self) -> Iterator[bytes]:
         """Yield keys only; otherwise as `rows`."""
         iterator = self._iterator

@@ -20,7 +20,7 @@ from millpond.state.rocksdb.options_file import read_options_file
 from millpond.state.rocksdb.settings import ColumnFamilySettings, DatabaseSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from millpond.clock import Clock
@@ -82,10 +82,12 @@ class SortedFileWriter:
         except Exception as error:
             raise store_error(error, "creating a sorted file", path) from error
 
-    def put(self, key: bytes, value: bytes) -> None:
-        """Append a row."""
+    def put_all(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Append rows."""
+        writer = self._writer
         try:
-            self._writer[key] = value
+            for key, value in rows:
+                writer[key] = value
         except Exception as error:
             raise store_error(error, "writing a sorted file", self.path) from error
 
@@ -295,7 +297,8 @@ class Database:
         Each family is flushed first, which lets other threads run; the copy itself does not.
         """
         for family in self._families.values():
-            family.flush()
+            if family.has_unflushed_rows():
+                family.flush()
         try:
             self._binding.Checkpoint(self._database).create_checkpoint(str(path))
         except Exception as error:

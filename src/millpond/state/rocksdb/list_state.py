@@ -160,18 +160,16 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         """Yield the elements at a cursor's moment, in pieces; several readers may take turns."""
         while True:
             cursor.seek(start)
-            piece: list[Any] = []
-            rows = 0
-            for key, row in cursor.rows():
-                piece += self._decode(row)
-                start = key + b"\0"
-                rows += 1
-                if rows == _PIECE_ROWS:
-                    break
-            if piece:
-                yield piece
-            if rows < _PIECE_ROWS:
+            rows = cursor.read(_PIECE_ROWS)
+            if not rows:
                 return
+            piece: list[Any] = []
+            for _, row in rows:
+                piece += self._decode(row)
+            yield piece
+            if len(rows) < _PIECE_ROWS:
+                return
+            start = rows[-1][0] + b"\0"
 
     def _decode(self, row: bytes) -> list[Any]:
         try:

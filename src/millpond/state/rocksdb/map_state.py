@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ("RocksDBMapState",)
 
 _INT: Final = struct.Struct(">i")
+_SHORT_MAP: Final = 64
 
 _Entries = dict[Any, Any]
 
@@ -32,12 +33,14 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
     """Entries of the user's keys and values, iterated in the order of the keys' bytes.
 
     `_dirty` and `_clean` map a slot to what is known of its entries, ABSENT for none: what is not
-    in the database yet, and what is there. The stored rows of slots in `_cleared` are void.
+    in the database yet, and what is there. The stored rows of slots in `_cleared` are void. Of
+    slots in `_complete` every stored entry is in `_clean`, so that short maps need no scan.
     """
 
     __slots__ = (
         "_clean",
         "_cleared",
+        "_complete",
         "_dirty",
         "_fits_key",
         "_fits_value",
@@ -58,6 +61,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         self._dirty: dict[Any, _Entries] = {}
         self._clean: dict[Any, _Entries] = {}
         self._cleared: dict[Any, None] = {}
+        self._complete: set[Any] = set()
         self._operations = 0
         self._flushes = 0
 
@@ -112,6 +116,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         slot = self._scope.current_key
         self._dirty.pop(slot, None)
         self._clean.pop(slot, None)
+        self._complete.discard(slot)
         self._cleared[slot] = None
         self._operations += 1
 
@@ -123,11 +128,18 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             return False
         if slot in self._cleared:
             return True
+        if slot in self._complete:
+            stored = self._clean[slot].items()
+            return all(value is ABSENT or key in entries for key, value in stored)
         prefix = self.composite_key(slot)
-        return all(
-            entries.get(self._decode_key(row, len(prefix)), MISSING) is ABSENT
-            for row in self._family.scan_keys(prefix)
-        )
+        is_stored = False
+        for row in self._family.scan_keys(prefix):
+            is_stored = True
+            if entries.get(self._decode_key(row, len(prefix)), MISSING) is not ABSENT:
+                return False
+        if not is_stored:
+            self._know_all(slot, {})
+        return True
 
     def items(self) -> MapStateIterator:
         """Iterate over (key, value) pairs; the iterator can `remove()`."""
@@ -155,10 +167,15 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             else:
                 new.append((self._encode_key(slot, key), key))
         new.sort(key=_encoded)
-        cursor = None
-        if slot not in self._cleared:
-            cursor = self._family.cursor(prefix, prefix_end(prefix))
+        stored: Iterator[tuple[bytes, Any]] = iter(())
         scanned: _Entries = {}
+        if slot in self._complete:
+            known = self._clean[slot].items()
+            encoded = ((self._encode_key(slot, key), key) for key, v in known if v is not ABSENT)
+            stored = iter(sorted(encoded, key=_encoded))
+        elif slot not in self._cleared:
+            cursor = self._family.cursor(prefix, prefix_end(prefix))
+            stored = self._stored(slot, cursor, len(prefix), scanned)
         flushes = self._flushes
 
         def lookup(key: Any) -> Any:
@@ -177,7 +194,6 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         def remove(key: Any) -> None:
             self._remove(slot, key)
 
-        stored = self._stored(cursor, len(prefix), scanned) if cursor is not None else iter(())
         keys = _merged(new, stored)
         if removed:
             keys = (key for key in keys if key not in removed)
@@ -194,6 +210,8 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             value = entries.get(key, MISSING)
             if value is not MISSING:
                 return value
+            if slot in self._complete:
+                return ABSENT
         row = self._family.get(self.composite_key(slot) + self._encode_key(slot, key))
         value = ABSENT if row is None else self._decode_value(row)
         self._operations += 1
@@ -217,20 +235,39 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             self.evict()
 
     def _stored(
-        self, cursor: Cursor, prefix_length: int, scanned: _Entries
+        self, slot: Any, cursor: Cursor, prefix_length: int, scanned: _Entries
     ) -> Iterator[tuple[bytes, Any]]:
         """Yield encoded and decoded keys; `scanned` has the value of the last one."""
+        flushes = self._flushes
+        found: _Entries = {}
         for row_key, row in cursor.rows():
             key = self._decode_key(row_key, prefix_length)
             scanned.clear()
-            scanned[key] = self._decode_value(row)
+            value = scanned[key] = self._decode_value(row)
+            if len(found) <= _SHORT_MAP:
+                found[key] = value
             yield row_key[prefix_length:], key
         cursor.close()
+        is_current = self._flushes == flushes and slot not in self._cleared
+        if len(found) <= _SHORT_MAP and is_current:
+            self._know_all(slot, found)
+
+    def _know_all(self, slot: Any, stored: _Entries) -> None:
+        """Remember every stored entry of a slot, unless the cache is full."""
+        self._operations += len(stored) + 1
+        if self._operations > self.cache_entries:
+            return
+        # What is known already are these very objects, which may have been handed out.
+        self._clean[slot] = {**stored, **self._clean.get(slot, {})}
+        self._complete.add(slot)
 
     def flush(self) -> None:
         """Write cleared and changed rows, sorted, in batches."""
         self._write()
         clean = self._clean
+        for slot in self._cleared:
+            clean[slot] = {}
+            self._complete.add(slot)
         for slot, entries in self._dirty.items():
             known = clean.get(slot)
             if known is None:
@@ -244,6 +281,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         """Flush and keep only what was changed."""
         self._write()
         self._clean.clear()
+        self._complete.clear()
         self._clean.update(self._dirty)
         self._dirty.clear()
         self._cleared.clear()

@@ -9,11 +9,31 @@ from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, f
 from millpond.state.rocksdb.state import MISSING, RocksDBState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.keyed_backend import KeyedStateBackend
     from millpond.state.rocksdb.database import ColumnFamily
 
 __all__ = ("RocksDBValueState", "ValueRows", "rocksdb_value_state")
+
+
+@final
+class _Written(dict[Any, Any]):
+    """Values that are not in the database yet; `get` looks there too, as the contract asks.
+
+    The state itself uses the plain dictionary's `get`, which knows nothing of the database.
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._read = read
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        value = self._read(key)
+        return default if value is None else value
 
 
 class ValueRows(RocksDBState):
@@ -24,25 +44,33 @@ class ValueRows(RocksDBState):
     so that reading and writing it costs one dictionary operation each, as on the heap.
     """
 
-    __slots__ = ("_clean", "_dirty", "_fits")
+    __slots__ = ("_clean", "_dirty", "_fits", "_written")
 
     def __init__(
         self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
     ) -> None:
         super().__init__(definition, family, backend)
-        self._dirty: dict[Any, Any] = {}
+        self._dirty = _Written(self._read)
+        self._written: Callable[..., Any] = super(_Written, self._dirty).get
         self._clean: dict[Any, Any] = {}
         self._fits = fits(definition.value_coder)
 
     def _read(self, slot: Any) -> Any:
-        value = self._dirty.get(slot, MISSING)
+        value = self._written(slot, MISSING)
         return self._load(slot) if value is MISSING else value
+
+    def entries(self) -> dict[Any, Any]:
+        """Return the values as a mapping; see `SupportsEntries` for the rules."""
+        return self._dirty
 
     def _load(self, slot: Any) -> Any:
         clean = self._clean
         value = clean.get(slot, MISSING)
         if value is not MISSING:
             return value
+        if len(self._dirty) > self.cache_entries:
+            # Writers through `entries` do not look at the size themselves.
+            self.evict()
         row = self._family.get(self.composite_key(slot))
         if row is None:
             value = None
@@ -115,7 +143,7 @@ class RocksDBValueState(ValueRows, ValueState[Any]):
 
     def value(self) -> Any:
         """Return the value, None if there is none."""
-        value = self._dirty.get(self._scope.current_key)
+        value = self._written(self._scope.current_key)
         # None is a value that was removed, or one that the dictionary does not know.
         return self._read(self._scope.current_key) if value is None else value
 

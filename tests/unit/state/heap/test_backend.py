@@ -19,6 +19,7 @@ from millpond.errors import (
     NoCurrentKeyError,
     SavepointMismatchError,
     SerializationError,
+    SnapshotCorruptedError,
     StateError,
 )
 from millpond.formats.handles import IncrementalHandle
@@ -288,3 +289,16 @@ def test_the_pause_does_not_grow_with_the_state(harness):
     backend.end_batch()
     assert state.entries() is before
     assert before[5, TimeWindow(0, 1)] == -5
+
+
+def test_a_damaged_stream_is_named(harness):
+    backend = harness.create()
+    with at_key(backend, 1):
+        state_of(backend, VALUE).update(1)
+    handle = harness.snapshot(backend)
+    data = harness.snapshots.content(handle.stream)
+    for size in (0, 10, len(data) - 1):
+        harness.snapshots.replace(handle.stream, data[:size])
+        with pytest.raises(SnapshotCorruptedError, match="keyed state") as caught:
+            harness.create([handle])
+        assert caught.value.context["operator"] == "conformance"

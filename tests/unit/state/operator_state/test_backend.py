@@ -12,6 +12,7 @@ from millpond.errors import (
     CheckpointStorageError,
     SerializationError,
     SerializerIncompatibleError,
+    SnapshotCorruptedError,
     StateError,
     StateTypeError,
 )
@@ -212,3 +213,13 @@ def test_cancelling_and_failing_leave_no_stream_open(storage):
     assert storage.open_streams == 0
     backend.close()
     backend.close()
+
+
+@pytest.mark.parametrize("size", [0, 5, -1])
+def test_a_damaged_stream_is_named(storage, size):
+    backend = OperatorStateBackend("op")
+    backend.get_list_state(LIST).add(1)
+    handle = snapshot(backend, storage)
+    storage.replace(handle.stream, storage.content(handle.stream)[:size])
+    with pytest.raises(SnapshotCorruptedError, match="operator state"):
+        restore([handle], 1, storage)

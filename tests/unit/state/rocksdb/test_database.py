@@ -101,11 +101,10 @@ def test_a_damaged_block_is_an_error_and_not_a_short_scan(tmp_path: Path) -> Non
     file.write_bytes(data)
     database = _open(tmp_path / "db", "a")
     family = database.column_family("a")
-    with pytest.raises(StateStoreError, match="damaged.*restart the job"):
+    with pytest.raises(StateStoreError, match=r"damaged.*restart the job"):
         list(family.scan())
     with pytest.raises(StateStoreError, match="damaged"):
-        for key, _ in _rows(5000):
-            family.get(key)
+        [family.get(key) for key, _ in _rows(5000)]
     assert family.get(b"k004999") == b"value"
     database.close()
 
@@ -184,7 +183,7 @@ def test_an_option_that_did_not_take_effect_is_an_error(
     monkeypatch.setattr(
         ColumnFamilySettings, "expected_effective", lambda *_, **__: {"write_buffer_size": "1"}
     )
-    with pytest.raises(StateStoreError, match="did not take over.*write_buffer_size"):
+    with pytest.raises(StateStoreError, match=r"did not take over.*write_buffer_size"):
         _open(tmp_path / "db", "a")
 
 
@@ -223,15 +222,14 @@ def test_a_checkpoint_holds_unflushed_rows_and_links_the_files(tmp_path: Path) -
 def test_sorted_files_are_ingested(tmp_path: Path) -> None:
     database = _open(tmp_path / "db", "a")
     writer = SortedFileWriter(tmp_path / "new.sst", SMALL)
-    for number in range(100):
-        writer.put(b"k%03d" % number, b"v")
+    writer.put_all((b"k%03d" % number, b"v") for number in range(100))
     with pytest.raises(StateStoreError, match="sorted file"):
-        writer.put(b"a", b"v")
+        writer.put_all([(b"a", b"v")])
     writer.finish()
     family = database.column_family("a")
     family.ingest([tmp_path / "new.sst"])
     assert len(list(family.scan())) == 100
-    with pytest.raises(StateStoreError, match="ingesting|missing"):
+    with pytest.raises(StateStoreError, match=r"ingesting|missing"):
         family.ingest([tmp_path / "none.sst"])
     database.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -142,9 +141,9 @@ def test_no_slowdown_raises_instead_of_blocking_the_process(path: str) -> None:
     write_options = rocksdict.WriteOptions()
     write_options.no_slowdown = True
     write_options.disable_wal = True
+    keys = [b"k%d" % number for number in range(2000)]
     with pytest.raises(Exception, match="Write stall") as error:
-        for number in range(2000):
-            database.put(b"k%d" % number, b"v" * 1000, write_options)
+        [database.put(key, b"v" * 1000, write_options) for key in keys]
     assert type(error.value) is Exception
     batch = rocksdict.WriteBatch(raw_mode=True)
     batch.put(b"k", b"v")
@@ -209,7 +208,7 @@ def test_checkpoints_are_hard_links_with_unflushed_rows(path: str, tmp_path: Pat
     rocksdict.Checkpoint(database).create_checkpoint(str(copy))
     files = list(copy.glob("*.sst"))
     assert files
-    assert all(os.stat(file).st_nlink == 2 for file in files)
+    assert all(file.stat().st_nlink == 2 for file in files)
     database.close()
     restored = rocksdict.Rdict(str(copy), _options())
     assert restored.get(b"unflushed") == b"v"

@@ -29,14 +29,14 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BackendH
     harness.close()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_operations_equal_a_sorted_list(harness: BackendHarness, seed: int) -> None:
     rng = random.Random(seed)
     backend = harness.create()
     queue = backend.timer_queue("user-timers", "event", VOID)
     encode = backend.parameters.key_serializer.encode
     model: set[tuple[int, int]] = set()
-    for step in range(1500):
+    for step in range(600):
         action = rng.random()
         timestamp, key = rng.randrange(-50, 50), rng.randrange(40)
         if action < 0.55:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from millpond.datastream.connectors._file_source.input_file import InputFile, reading
@@ -75,7 +76,9 @@ class _CsvReader(RecordReader):
         lines = self._lines()
         self._rows: Iterator[list[str]] = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
-            self._columns = tuple(self._next_row() or ()) if columns is None else columns
+            with self._reading():
+                header = next(self._rows, []) if columns is None else columns
+            self._columns = tuple(header)
             self._converters = self._checked(converters)
         except BaseException:
             self._stream.close()
@@ -89,31 +92,30 @@ class _CsvReader(RecordReader):
 
     def read(self, limit: int) -> list[Any]:
         values: list[Any] = []
-        columns, width = self._columns, len(self._columns)
-        null_values, converters = self._null_values, self._converters
-        while len(values) < limit:
-            row = self._next_row()
-            if row is None:
-                break
-            if not row:
-                continue
-            self._record += 1
-            if len(row) != width:
-                raise DataFileError(
-                    f"A row has {len(row)} fields where the file has {width} columns.",
-                    file=self._name,
-                    record=self._record,
-                )
-            value: dict[str, Any] = dict(zip(columns, row, strict=True))
-            if null_values:
-                value = {
-                    name: None if text in null_values else text for name, text in value.items()
-                }
-            for name, convert in converters.items():
-                if value[name] is not None:
-                    value[name] = self._converted(name, value[name], convert)
-            values.append(value)
+        with self._reading():
+            for row in self._rows:
+                if row:
+                    values.append(self._value(row))
+                    if len(values) == limit:
+                        break
         return values
+
+    def _value(self, row: list[str]) -> dict[str, Any]:
+        self._record += 1
+        if len(row) != len(self._columns):
+            raise DataFileError(
+                f"A row has {len(row)} fields where the file has {len(self._columns)} columns.",
+                file=self._name,
+                record=self._record,
+            )
+        value: dict[str, Any] = dict(zip(self._columns, row, strict=True))
+        null_values = self._null_values
+        if null_values and not null_values.isdisjoint(row):
+            value = {name: None if text in null_values else text for name, text in value.items()}
+        for name, convert in self._converters.items():
+            if value[name] is not None:
+                value[name] = self._converted(name, value[name], convert)
+        return value
 
     def position(self) -> Mapping[str, Any]:
         return {"offset": self._offset, "record": self._record}
@@ -130,10 +132,11 @@ class _CsvReader(RecordReader):
             text = line.decode(self._codec)
             yield text.removeprefix("\ufeff") if start else text
 
-    def _next_row(self) -> list[str] | None:
-        with reading(self._name, "record", self._record + 1):
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with reading(self._name, "record", lambda: self._record + 1):
             try:
-                return next(self._rows, None)
+                yield
             except self._csv_error as error:
                 raise DataFileError(
                     f"A row is not CSV: {error}.", file=self._name, record=self._record + 1

@@ -60,7 +60,7 @@ def _inputs(file_system: FileSystem, path: str) -> Iterator[InputFile]:
         return
     import zipfile
 
-    with reading(url, "offset", 0), file_system.open_read(path) as file:
+    with reading(url, "offset", lambda: 0), file_system.open_read(path) as file:
         members = zipfile.ZipFile(file).infolist()
     for member in members:
         if not member.is_dir():

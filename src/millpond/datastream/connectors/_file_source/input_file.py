@@ -12,7 +12,7 @@ from millpond.errors import DataFileError
 from millpond.filesystem import get_file_system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ("InputFile", "is_archive", "reading")
 
@@ -49,7 +49,7 @@ class InputFile:
         Raises:
             DataFileError: the file is missing, truncated or damaged before the offset.
         """
-        with reading(self.name, "offset", offset):
+        with reading(self.name, "offset", lambda: offset):
             file_system, path = get_file_system(self.url)
             stream = _unpacked(file_system.open_read(path), path, self.member)
             try:
@@ -70,8 +70,11 @@ class InputFile:
 
 
 @contextlib.contextmanager
-def reading(name: str, what: str, number: int) -> Iterator[None]:
-    """Turn what the standard library raises for bad files into DataFileError."""
+def reading(name: str, what: str, number: Callable[[], int]) -> Iterator[None]:
+    """Turn what the standard library raises for bad files into DataFileError.
+
+    `number` tells, when something was raised, at which `what` (line, record …) it was.
+    """
     try:
         yield
     except DataFileError:
@@ -79,12 +82,12 @@ def reading(name: str, what: str, number: int) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataFileError("There is no such input file.", file=name) from error
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
-        raise _damaged(name, what, number, error) from error
+        raise _damaged(name, what, number(), error) from error
     except Exception as error:
         # BadZipFile and LZMAError are looked up by name: importing their modules costs every job.
         if type(error).__name__ not in {"BadZipFile", "LZMAError"}:
             raise
-        raise _damaged(name, what, number, error) from error
+        raise _damaged(name, what, number(), error) from error
 
 
 def _damaged(name: str, what: str, number: int, error: Exception) -> DataFileError:

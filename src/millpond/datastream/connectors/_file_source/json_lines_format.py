@@ -39,7 +39,7 @@ class _JsonLinesReader(RecordReader):
     def read(self, limit: int) -> list[Any]:
         values: list[Any] = []
         while len(values) < limit:
-            with reading(self._name, "line", self._line + 1):
+            with reading(self._name, "line", lambda: self._line + 1):
                 lines = list(islice(self._stream, limit - len(values)))
             if not lines:
                 break

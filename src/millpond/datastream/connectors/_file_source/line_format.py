@@ -53,7 +53,7 @@ class _LineReader(RecordReader):
         self._stream = file.open(self._offset)
 
     def read(self, limit: int) -> list[Any]:
-        with reading(self._name, "line", self._record + 1):
+        with reading(self._name, "line", lambda: self._record + 1):
             lines = list(islice(self._stream, limit))
             data = b"".join(lines)
             text = data.decode(self._codec)
@@ -88,7 +88,7 @@ class _WideLineReader(RecordReader):
                 break
 
     def read(self, limit: int) -> list[Any]:
-        with reading(self._name, "line", self._record + 1):
+        with reading(self._name, "line", lambda: self._record + 1):
             lines = list(islice(self._stream, limit))
         self._record += len(lines)
         return [line.removesuffix("\n").removesuffix("\r") for line in lines]

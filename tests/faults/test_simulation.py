@@ -1,0 +1,124 @@
+"""Calm and troubled runs of the reference job give the same answer, each exactly once."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from millpond.testing.faulty_filesystem import Fault
+
+BACKENDS = ("memory", "filesystem", "rocksdb full", "rocksdb incremental")
+
+
+@pytest.mark.parametrize("parallelism", [1, 2, 3])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_calm_run_gives_the_answer(world, calm, finished, backend, parallelism):
+    one = world()
+    outcome = finished(one.run(backend, parallelism=parallelism, seed=parallelism))
+    assert one.answer == calm
+    assert sum(each.status == "COMPLETED" for each in outcome.checkpoints) > 2
+
+
+PLACES = [
+    {"element": 77},
+    {"element": 359},
+    {"timer": 15},
+    {"window": 9},
+    {"snapshot": 2},
+    {"element": 120, "timer": 60, "window": 30, "snapshot": 4},
+]
+
+
+@pytest.mark.parametrize("places", PLACES, ids=str)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_user_code_raises_and_the_job_recovers(world, calm, finished, trouble, backend, places):
+    for seed in (None, 3):
+        trouble.arm(**places)
+        one = world()
+        outcome = finished(one.run(backend, seed=seed, parallelism=2))
+        assert trouble.raised == outcome.restarts == len(places)
+        assert one.answer == calm
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("operation", ["create", "write", "publish", "make_directories"])
+def test_storage_fails_and_the_job_goes_on(world, calm, finished, backend, operation):
+    one = world()
+    # A full disk: not tried again.
+    for skip in (6, 20, 41):
+        one.files.inject(Fault(operation, skip=skip, error=errno.ENOSPC))
+    options = {"execution.checkpointing.tolerable-failed-checkpoints": "9"}
+    outcome = finished(one.run(backend, seed=5, options=options))
+    assert one.answer == calm
+    assert outcome.restarts == 0
+    assert any(each.status == "FAILED" for each in outcome.checkpoints)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_storage_failures_beyond_what_is_tolerated_restart_the_job(
+    world, calm, finished, backend
+):
+    one = world()
+    one.files.inject(Fault("publish", "*_metadata*", skip=2, error=errno.ENOSPC))
+    outcome = finished(one.run(backend, seed=5))
+    assert one.answer == calm
+    assert outcome.restarts == 1
+
+
+def crash_and_resume(world, crash, finished, backend, number, luck=None, **options):
+    """Die before operation `number`, lose what was not synced, and start again; return the world.
+
+    None when the run ended before.
+    """
+    one = world()
+    one.files.crash_at(number)
+    try:
+        one.run(backend, **options)
+    except crash:
+        pass
+    else:
+        return None
+    if luck is not None:
+        one.files.power_loss(luck)
+    finished(one.reborn().run(backend, resume=True, **options))
+    return one
+
+
+def operations(world, finished, backend, **options):
+    one = world()
+    finished(one.run(backend, **options))
+    names = [operation.name for operation in one.files.operations]
+    # Nothing is committed any more after the last commit: a crash there needs no recovery, and
+    # the checkpoints may be gone already.
+    return len(names) - names[::-1].index("committed")
+
+
+def check_crash_points(world, calm, crash, finished, backend, numbers, **options):
+    for number in numbers:
+        one = crash_and_resume(world, crash, finished, backend, number, **options)
+        assert one is not None, number
+        assert one.answer == calm, number
+
+
+# One point in so many in each run; every backend starts elsewhere.
+SAMPLE = {"memory": 3, "filesystem": 9, "rocksdb full": 29, "rocksdb incremental": 37}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_process_dies_before_any_durable_step(world, calm, crash, finished, backend):
+    total = operations(world, finished, backend, seed=2)
+    assert total > 60
+    numbers = range(SAMPLE[backend] % 5, total, SAMPLE[backend])
+    check_crash_points(world, calm, crash, finished, backend, numbers, seed=2)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("parallelism", [1, 3])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_process_dies_before_every_durable_step(
+    world, calm, crash, finished, backend, parallelism
+):
+    options = {"seed": parallelism, "parallelism": parallelism}
+    total = operations(world, finished, backend, **options)
+    check_crash_points(world, calm, crash, finished, backend, range(total), **options)

@@ -1,0 +1,2 @@
+def content_of(path, times=True): return {}
+def differences(a,b): return []
