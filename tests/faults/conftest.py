@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -50,6 +52,10 @@ LATE = OutputTag("late", Types.PICKLED_BYTE_ARRAY())
 # Beyond the watermark's delay, so that some records are late.
 RECORDS = 360
 DELAY_MS = 40
+
+# RocksDB's working files need not survive anything: in memory where the system allows it.
+_SHARED_MEMORY = Path("/dev/shm")
+_LOCAL = {"io.tmp.dirs": str(_SHARED_MEMORY)} if os.access(_SHARED_MEMORY, os.W_OK) else {}
 
 
 def make_records(seed=11):
@@ -232,11 +238,12 @@ class World:
             "millpond.batch-size": "12",
             "execution.checkpointing.interval": "10 ms",
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-            "state.backend.fs.memory-threshold": "0",
+            "execution.checkpointing.data-inline-threshold": "0",
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": "5",
             "restart-strategy.fixed-delay.delay": "1 ms",
-            "state.savepoints.dir": SAVEPOINTS,
+            "execution.checkpointing.savepoint-dir": SAVEPOINTS,
+            **_LOCAL,
             **dict(options),
         }
         if savepoint is not None:

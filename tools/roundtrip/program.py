@@ -382,19 +382,27 @@ def open_states(context, operator):
     return {state[0]: getters[state[1]](descriptor(state, ttl=ttl)) for state in STATES[operator][1]}
 
 
+def shown(value):
+    """Return repr(value); a row that went through a coder has default names, another none."""
+    names = getattr(value, "_fields", None) if isinstance(value, Row) else None
+    if names and list(names) == [f"f{position}" for position in range(len(value))]:
+        value = Row(*value)
+    return repr(value)
+
+
 def probe(directory, operator, key, states):
     """Write down everything that user code reads for the current key."""
     seen = {}
     for name, kind, *_ in STATES[operator][1]:
         state = states[name]
         if kind == "VALUE":
-            seen[name] = repr(state.value())
+            seen[name] = shown(state.value())
         elif kind == "LIST":
-            seen[name] = [repr(item) for item in state.get() or []]
+            seen[name] = [shown(item) for item in state.get() or []]
         elif kind == "MAP":
             seen[name] = sorted(repr(item) for item in state.items())
         else:
-            seen[name] = repr(state.get())
+            seen[name] = shown(state.get())
     append(f"{directory}/probes", json.dumps([operator, repr(key), seen]))
 
 

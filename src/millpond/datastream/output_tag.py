@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from millpond.errors import InvalidProgramError
 
@@ -19,11 +19,16 @@ class OutputTag:
     A process function yields ``(tag, value)``; ``stream.get_side_output(tag)`` reads it. Tags are
     equal when their ids are.
 
+    Attributes:
+        in_use: whether this process ever had a tag; until then no result needs a look for one.
+
     Raises:
         InvalidProgramError: the id is empty.
     """
 
     __slots__ = ("tag_id", "type_info")
+
+    in_use: ClassVar[bool] = False
 
     def __init__(self, tag_id: str, type_info: TypeInformation | list[Any] | None = None) -> None:
         if not isinstance(tag_id, str) or not tag_id:
@@ -31,6 +36,7 @@ class OutputTag:
                 f"The id of an output tag must be a text that is not empty, not {tag_id!r}.",
                 hint='Write OutputTag("late", Types.STRING()).',
             )
+        OutputTag.in_use = True
         self.tag_id = tag_id
         self.type_info: TypeInformation | None
         if isinstance(type_info, list):
@@ -40,6 +46,10 @@ class OutputTag:
             self.type_info = RowTypeInfo(type_info)
         else:
             self.type_info = type_info
+
+    def __reduce__(self) -> tuple[type[OutputTag], tuple[object, ...]]:
+        # Through the constructor, so that a worker that unpickles a tag knows of it.
+        return OutputTag, (self.tag_id, self.type_info)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OutputTag) and other.tag_id == self.tag_id

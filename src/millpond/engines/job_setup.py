@@ -98,7 +98,12 @@ class JobSetup:
             None if storage is None else storage.describe(),
         )
         settings = CheckpointSettings.of(configuration)
-        store = self._store(choice, configuration, checkpointing=settings.interval_ms is not None)
+        store = self._store(
+            choice,
+            configuration,
+            checkpointing=settings.interval_ms is not None,
+            commits=graph.commits,
+        )
         return JobManager(
             JobParameters(
                 self.job_id,
@@ -116,7 +121,12 @@ class JobSetup:
         )
 
     def _store(
-        self, choice: BackendChoice, configuration: Configuration, *, checkpointing: bool
+        self,
+        choice: BackendChoice,
+        configuration: Configuration,
+        *,
+        checkpointing: bool,
+        commits: bool,
     ) -> CompletedCheckpointStore:
         storage = self._storage(choice)
         if checkpointing:
@@ -125,7 +135,7 @@ class JobSetup:
             storage, retained=choice.num_retained, resolve=self.resolve
         )
         if self.resume:
-            self._recover(store)
+            self._recover(store, commits=commits)
         path = configuration.get(execution.SAVEPOINT_PATH)
         if path is not None and store.latest is None:
             claimed = configuration.get(execution.CLAIM_MODE) is RecoveryClaimMode.CLAIM
@@ -134,11 +144,16 @@ class JobSetup:
         return store
 
     @staticmethod
-    def _recover(store: CompletedCheckpointStore) -> None:
+    def _recover(store: CompletedCheckpointStore, *, commits: bool) -> None:
         damaged = store.recover()
-        if damaged and store.latest is None:
-            # To begin anew would bring again what was committed already.
-            raise damaged[-1]
+        if damaged and (commits or store.latest is None):
+            # To go on from an older one, or anew, would repeat what was made visible already.
+            error = damaged[-1]
+            error.hint = (
+                "Results up to this checkpoint may be visible already. To go on from an older one "
+                "all the same, name it: --from-savepoint PATH."
+            )
+            raise error
 
     def _storage(self, choice: BackendChoice) -> CheckpointStorage:
         if choice.storage is StorageKind.CUSTOM:

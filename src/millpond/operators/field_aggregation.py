@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 from millpond.common.types import Row
@@ -22,7 +23,7 @@ def reduce_of_field(spec: FieldAggregationSpec) -> ReduceSpec:
     """
     position = spec.position
     if spec.kind is AggregationKind.SUM:
-        return ReduceSpec(_on_field(position, lambda left, right: left + right))
+        return ReduceSpec(_on_field(position, operator.add))
     if spec.kind is AggregationKind.MIN:
         return ReduceSpec(_on_field(position, min))
     if spec.kind is AggregationKind.MAX:
@@ -43,16 +44,32 @@ def _field(record: Any, position: int | str) -> Any:
 
 def _on_field(position: int | str, combine: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def reduce(before: Any, record: Any) -> Any:
-        combined = combine(_field(before, position), _field(record, position))
-        if isinstance(before, tuple) and isinstance(position, int):
-            return (*before[:position], combined, *before[position + 1 :])
-        if isinstance(before, Row):
-            fields = Row(*before._values)
-            fields.set_field_names(getattr(before, "_fields", []))
-            fields[position] = combined
-            return fields
-        if isinstance(before, list) and isinstance(position, int):
-            return [*before[:position], combined, *before[position + 1 :]]
-        return combined
+        kind = type(before)
+        if kind is tuple:
+            try:
+                fields = list(before)
+                fields[position] = combine(fields[position], record[position])  # type: ignore[index]
+                return tuple(fields)
+            except (IndexError, KeyError, ValueError, TypeError):
+                pass  # the general way raises it again, and says which field was meant
+        elif kind is type(record) and kind in {int, float}:
+            return combine(before, record)
+        return _combine_any(before, record, position, combine)
 
     return reduce
+
+
+def _combine_any(
+    before: Any, record: Any, position: int | str, combine: Callable[[Any, Any], Any]
+) -> Any:
+    combined = combine(_field(before, position), _field(record, position))
+    if isinstance(before, tuple) and isinstance(position, int):
+        return (*before[:position], combined, *before[position + 1 :])
+    if isinstance(before, Row):
+        fields = Row(*before._values)
+        fields.set_field_names(getattr(before, "_fields", []))
+        fields[position] = combined
+        return fields
+    if isinstance(before, list) and isinstance(position, int):
+        return [*before[:position], combined, *before[position + 1 :]]
+    return combined

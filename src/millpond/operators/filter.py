@@ -47,8 +47,5 @@ class FilterOperator(UserFunctionOperator):
     def _select_keyed(self, batch: Batch) -> list[Any]:
         backend, keep = self._backend, self._keep
         assert backend is not None
-        selected = []
-        for key, value in zip(batch.keys or (), batch.values, strict=True):
-            backend.current_key = key
-            selected.append(keep(value))
-        return selected
+        records = zip(batch.keys or (), batch.values, strict=True)
+        return [keep(value) for backend.current_key, value in records]

@@ -41,8 +41,5 @@ class MapOperator(UserFunctionOperator):
     def _map_keyed(self, batch: Batch) -> list[object]:
         backend, map_record = self._backend, self._map
         assert backend is not None
-        values = []
-        for key, value in zip(batch.keys or (), batch.values, strict=True):
-            backend.current_key = key
-            values.append(map_record(value))
-        return values
+        records = zip(batch.keys or (), batch.values, strict=True)
+        return [map_record(value) for backend.current_key, value in records]

@@ -74,45 +74,39 @@ class KeyedProcessOperator(UserFunctionOperator):
         assert batch.keys is not None
         backend, context = self._backend, self._process_context
         process = self.function.process_element
-        values: list[Any] = []
-        extend = values.extend
         try:
             if batch.timestamps is None:
-                timestamps = None
-                context.record_timestamp = None
-                for key, value in zip(batch.keys, batch.values, strict=True):
-                    backend.current_key = key
-                    results = process(value, context)
-                    if results is not None:
-                        extend(results)
+                context.record_timestamp = timestamps = None
+                # The current key is a loop's target, and a generator is run to its end by the
+                # inner loop: no method is called for a record but the user's.
+                values = [
+                    result
+                    for backend.current_key, value in zip(batch.keys, batch.values, strict=True)
+                    for result in process(value, context) or ()
+                ]
             else:
-                timestamps = self._process_timed(batch, values)
+                values, timestamps = self._process_timed(batch)
         except Exception as error:
             user_code_error(error, self.context, method_name(self.function, "process_element"))
         backend.current_key = NO_KEY
         emit_results(values, timestamps, self.output)
 
-    def _process_timed(self, batch: Batch, values: list[Any]) -> list[int]:
+    def _process_timed(self, batch: Batch) -> tuple[list[Any], list[int]]:
         backend, context = self._backend, self._process_context
-        process, extend = self.function.process_element, values.extend
-        timestamps: list[int] = []
-        append_timestamp, extend_timestamps = timestamps.append, timestamps.extend
-        end = 0
+        process = self.function.process_element
         assert batch.keys is not None
         assert batch.timestamps is not None
-        for key, value, timestamp in zip(batch.keys, batch.values, batch.timestamps, strict=True):
-            backend.current_key = key
-            context.record_timestamp = timestamp
-            results = process(value, context)
-            if results is not None:
-                start = end
-                extend(results)
-                end = len(values)
-                if end == start + 1:
-                    append_timestamp(timestamp)
-                else:
-                    extend_timestamps(repeat(timestamp, end - start))
-        return timestamps
+        values: list[Any] = []
+        timestamps: list[int] = []
+        append, append_timestamp = values.append, timestamps.append
+        for backend.current_key, context.record_timestamp, value in zip(
+            batch.keys, batch.timestamps, batch.values, strict=True
+        ):
+            timestamp = context.record_timestamp
+            for result in process(value, context) or ():
+                append(result)
+                append_timestamp(timestamp)
+        return values, timestamps
 
     def process_watermark(self, timestamp: int) -> None:
         self._process_context.domain = TimeDomain.EVENT_TIME

@@ -9,8 +9,11 @@ from millpond.datastream.state import ValueState, ValueStateDescriptor
 from millpond.operators.batch import Batch
 from millpond.operators.operator import user_code_error
 from millpond.operators.user_function import UserFunctionOperator, bound_method, method_name
+from millpond.state.contract.states import SupportsEntries
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from millpond.common.typeinfo import TypeInformation
     from millpond.datastream.operator_spec import ReduceSpec
 
@@ -35,19 +38,48 @@ class ReduceOperator(UserFunctionOperator):
         self._state: ValueState[Any] = self.runtime_context.get_state(descriptor)
 
     def process_batch(self, batch: Batch) -> None:
+        entries = self._state.entries() if isinstance(self._state, SupportsEntries) else None
+        try:
+            if entries is None:
+                results = self._reduce_through_state(batch)
+            else:
+                results = self._reduce_in_place(batch, entries)
+        except Exception as error:
+            user_code_error(error, self.context, method_name(self.function, "reduce"))
+        self.output.emit(Batch(results, batch.timestamps))
+
+    def _reduce_in_place(self, batch: Batch, entries: MutableMapping[Any, Any]) -> list[Any]:
+        """Reduce without a call of the state but for a key's first record, which it checks."""
+        backend = self.context.keyed_backend
+        assert backend is not None
+        assert batch.keys is not None
+        reduce, get, write = self._reduce, entries.get, self._state.update
+        results: list[Any] = []
+        append = results.append
+        for key, value in zip(batch.keys, batch.values, strict=True):
+            backend.current_key = key
+            result = get(key)
+            if result is None:
+                result = value
+                write(result)
+            else:
+                result = reduce(result, value)
+                if result is None:
+                    write(None)
+                else:
+                    entries[key] = result
+            append(result)
+        return results
+
+    def _reduce_through_state(self, batch: Batch) -> list[Any]:
         backend = self.context.keyed_backend
         assert backend is not None
         assert batch.keys is not None
         reduce, read, write = self._reduce, self._state.value, self._state.update
         results: list[Any] = []
-        append = results.append
-        try:
-            for key, value in zip(batch.keys, batch.values, strict=True):
-                backend.current_key = key
-                before = read()
-                result = value if before is None else reduce(before, value)
-                write(result)
-                append(result)
-        except Exception as error:
-            user_code_error(error, self.context, method_name(self.function, "reduce"))
-        self.output.emit(Batch(results, batch.timestamps))
+        for backend.current_key, value in zip(batch.keys, batch.values, strict=True):
+            before = read()
+            result = value if before is None else reduce(before, value)
+            write(result)
+            results.append(result)
+        return results

@@ -18,6 +18,9 @@ __all__ = ("Results", "emit_results")
 
 def emit_results(values: list[Any], timestamps: list[int] | None, output: Output) -> None:
     """Emit results; those of the form ``(output_tag, value)`` go to their side outputs."""
+    if not OutputTag.in_use:
+        output.emit(Batch(values, timestamps))
+        return
     tagged = [
         index
         for index, value in enumerate(values)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millpond.datastream.connectors.sink import Sink
 from millpond.datastream.operator_spec import (
     BroadcastProcessSpec,
     CoFlatMapSpec,
     CoMapSpec,
     CoProcessSpec,
+    SinkSpec,
     SourceSpec,
 )
 from millpond.datastream.partitioning import (
@@ -190,6 +192,7 @@ class _Compiler:
             input_type=input_type,
             keyed=transformation.keyed,
             side_output_tags=frozenset(tags),
+            commits=_commits(transformation),
         )
 
     @staticmethod
@@ -242,3 +245,8 @@ class _Compiler:
         return operator_id_of_place(
             position, chained, [ids[id(edge.source)] for edge in transformation.inputs]
         )
+
+
+def _commits(transformation: Transformation) -> bool:
+    spec = transformation.spec
+    return isinstance(spec, SinkSpec) and type(spec.sink).commit is not Sink.commit

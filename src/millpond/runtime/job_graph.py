@@ -20,6 +20,7 @@ __all__ = ("ChainEdge", "JobEdge", "JobGraph", "JobVertex", "OperatorNode")
 class OperatorNode:
     """One operator.
 
+    `commits`: it is a sink that makes results visible when a checkpoint is complete.
     `specification` is the operator specification pickled by cloudpickle, so that every subtask
     and every attempt gets its own copy of the user's functions; a source is shared, since it only
     describes.
@@ -33,6 +34,7 @@ class OperatorNode:
     input_type: TypeInformation | None
     keyed: KeyGroupPartitioning | None
     side_output_tags: frozenset[str]
+    commits: bool = False
 
     @property
     def is_source(self) -> bool:
@@ -91,6 +93,11 @@ class JobGraph:
     vertices: tuple[JobVertex, ...]
     edges: tuple[JobEdge, ...]
     job_parameters: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def commits(self) -> bool:
+        """Whether a sink makes results visible when a checkpoint is complete."""
+        return any(node.commits for vertex in self.vertices for node in vertex.operators)
 
     def inputs_of(self, vertex_id: int) -> Sequence[JobEdge]:
         """Return the edges that lead to a vertex."""

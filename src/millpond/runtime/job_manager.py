@@ -275,10 +275,15 @@ class JobManager:
         return self._restart_strategy.after_failure(self._clock.now_ms(), progressed=progressed)
 
     def _fall_back(self) -> bool:
-        """Reject a damaged checkpoint when an older one is there; return whether it is."""
+        """Reject a damaged checkpoint when an older one is there; return whether it is.
+
+        Never behind what a sink has made visible: the results would come twice.
+        """
         failure, latest = self._failure, self._store.latest
         damaged = isinstance(failure, SnapshotCorruptedError) and latest is not None
         if not damaged or len(self._store.checkpoints) < 2 or self.status is JobStatus.RUNNING:
+            return False
+        if self._parameters.graph.commits:
             return False
         assert latest is not None
         assert failure is not None

@@ -62,8 +62,10 @@ class DelayedExecutor(Executor):
 def _work(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         result = function()
-    except Exception as error:  # noqa: BLE001 - it belongs to whoever asks for the result
+    except BaseException as error:
         future.set_exception(error)
+        if not isinstance(error, Exception):
+            raise
     else:
         future.set_result(result)
 

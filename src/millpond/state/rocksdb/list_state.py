@@ -77,7 +77,7 @@ class RocksDBListState(RocksDBState, ListState[Any]):
             tail.append(value)
         self._appended += 1
         if self._appended > self.cache_entries:
-            self.evict()
+            self._make_room()
 
     def add_all(self, values: Iterable[Any]) -> None:
         """Append elements; none of them if one does not fit."""
@@ -126,10 +126,12 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         self._tails.setdefault(slot, []).extend(elements)
         self._appended += len(elements)
         if self._appended > self.cache_entries:
-            self.evict()
+            self._make_room()
 
     def _clear(self, slot: Any) -> None:
-        self._tails.pop(slot, None)
+        tail = self._tails.pop(slot, None)
+        if tail is not None:
+            self._appended -= len(tail)
         # A list known to be empty in the database needs no deletion there.
         if self._clean.get(slot) != []:
             self._cleared[slot] = None
@@ -194,6 +196,13 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         self._cleared.clear()
         self._loaded += self._appended
         self._appended = 0
+
+    def _make_room(self) -> None:
+        """Write what waits; drop the lists only when they are too many for the cache."""
+        self.flush()
+        if self._loaded > self.cache_entries:
+            self._clean.clear()
+            self._loaded = 0
 
     def evict(self) -> None:
         """Flush and drop all lists."""

@@ -20,7 +20,7 @@ __all__ = ("StoreMemory",)
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
-_OBJECT_SHARE: Final = 0.25
+_OBJECT_SHARE: Final = 0.5
 _UNSHARED_OBJECT_BYTES: Final = 32 * _MIB
 _SMALLEST_WRITE_BUFFER: Final = 64 * _KIB
 _SMALLEST_ARENA: Final = 4 * _KIB

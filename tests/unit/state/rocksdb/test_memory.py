@@ -26,9 +26,9 @@ def _memory(total: int, *, partitioned: bool = False) -> RocksDBMemory:
     return RocksDBMemory(MemorySharing.SLOT, total, 0.5, 0.1, partitioned)
 
 
-def test_objects_take_a_quarter_of_the_cache_beside_write_buffers() -> None:
+def test_objects_take_half_of_the_cache_beside_write_buffers() -> None:
     memory = StoreMemory(_memory(512 * MIB))
-    assert memory.object_bytes == int((_memory(512 * MIB).cache_bytes - 178956970) * 0.25)
+    assert memory.object_bytes == int((_memory(512 * MIB).cache_bytes - 178956970) * 0.5)
     assert memory.buffers is not None
 
 
@@ -97,6 +97,7 @@ def test_caches_write_buffers_and_objects_keep_to_a_small_budget(harness: Backen
     write_buffers = _memory(8 * MIB).write_buffer_manager_bytes
     rng = random.Random(1)
     before = _resident_bytes()
+    allowed = 0
     for number in range(60_000):
         backend, state = backends[number % 3], states[number % 3]
         backend.current_key = rng.randrange(1 << 40)
@@ -104,7 +105,9 @@ def test_caches_write_buffers_and_objects_keep_to_a_small_budget(harness: Backen
         if number % 2000 == 0:
             assert buffers.write_buffer_usage_bytes() <= 1.5 * write_buffers
             assert buffers.cache_usage_bytes() <= 1.15 * 8 * MIB
-            assert len(state._dirty) + len(state._clean) <= 2 * state.cache_entries
+            # What was cached before the first write taught the true size goes with the next turn.
+            allowed = max(allowed, state.cache_entries)
+            assert len(state._dirty) + len(state._clean) <= 2 * allowed
     # Generous here, because other tests of the process left free memory behind or took it.
     assert _resident_bytes() - before < 16 * MIB
 

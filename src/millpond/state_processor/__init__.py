@@ -1,0 +1,1 @@
+"""Offline reading of savepoints and checkpoints: of Millpond and of Apache Flink."""
