@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-nightly lint bench docs clean
+.PHONY: demo test test-nightly test-flink lint bench docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -31,6 +31,11 @@ test: $(VENV)/.development $(VENV)/.data
 
 test-nightly: $(VENV)/.development $(VENV)/.data
 	$(BIN)/python -m pytest -n auto --run-nightly $(PYTEST_ARGUMENTS)
+
+# Savepoints to Apache Flink and back; needs Java 11+, and installs PyFlink beside .venv.
+FLINK_ARGUMENTS ?=
+test-flink: $(STAMP)
+	$(BIN)/python tools/flink_roundtrip.py $(FLINK_ARGUMENTS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ reads. Window operators take a number instead of actions. Waves of events are re
 by files, so that a savepoint lies between them.
 """
 
-import datetime
+import datetime as dt
 import decimal
 import json
 import os
@@ -102,7 +102,12 @@ STATES = {
             ("v-timestamp", "VALUE", Types.SQL_TIMESTAMP()),
             ("v-instant", "VALUE", Types.INSTANT()),
             ("l-row", "LIST", Types.ROW([Types.STRING(), Types.LONG()])),
-            ("m-tuple", "MAP", Types.TUPLE([Types.STRING(), Types.INT()]), Types.LIST(Types.DOUBLE())),
+            (
+                "m-tuple",
+                "MAP",
+                Types.TUPLE([Types.STRING(), Types.INT()]),
+                Types.LIST(Types.DOUBLE()),
+            ),
         ],
     ),
     "tuple-key": (
@@ -146,68 +151,166 @@ TTL_KEYS = ["t1", "t2", "t3"]
 def waves():
     """Return the three waves of events."""
     first = [
-        *_states_of("five-kinds", TEXT_KEYS, lambda i, _: [
-            ("count", "update", i), ("names", "add", f"n{i}"), ("names", "add", ""),
-            ("scores", "put", "one", i), ("scores", "put", "", -i), ("total", "add", 10 * i),
-            ("mean", "add", i)]),
-        *_states_of("pickled-key", PICKLED_KEYS, lambda i, key: [
-            ("anything", "update", {"a": [i, 2.5, None, (key, "x")], "row": Row(name="r", n=i)}),
-            ("bag", "add", Row(1, "plain")), ("bag", "add", (None, 1.5)), ("table", "put", ("t", i), {"x": b"\0"}),
-            ("longest", "add", "p"), ("mean", "add", i)]),
-        *_states_of("long-key", LONG_KEYS, lambda i, key: [
-            ("v-double", "update", float(key) / 3), ("v-int", "update", -(2**31) + i),
-            ("v-boolean", "update", i % 2 == 0), ("v-row", "update", Row("r", None, True)),
-            ("v-named", "update", Row(city="Köln", size=i)), ("v-tuple", "update", ("t", i, -0.0)),
-            ("v-list", "update", ["a", "", "c"][:i]), ("v-map", "update", {"x": i, "y": None}),
-            ("v-bytes", "update", b"\x00\xff" * i),
-            ("v-decimal", "update", decimal.Decimal("12345678901234567890.123456789")),
-            ("v-date", "update", datetime.date(1969, 7, 20)),
-            ("v-time", "update", datetime.time(23, 59, 58, 123000)),
-            ("v-timestamp", "update", datetime.datetime(2021, 2, 3, 4, 5, 6, 789000)),
-            ("v-instant", "update", Instant(1_600_000_000, 123_456_789)),
-            ("l-row", "add_all", [Row("a", 1), Row(None, i)]),
-            ("m-tuple", "put", ("k", 1), [1.5, 2.5]), ("m-tuple", "put", ("k", i), [])]),
-        *_states_of("tuple-key", TUPLE_KEYS, lambda i, _: [
-            ("last", "update", i),
-            ("@timer", "register_event_time_timer", START_MS + 7_000 + i),
-            ("@timer", "register_event_time_timer", START_MS + 17_000 + i),
-            ("@timer", "register_event_time_timer", START_MS + 3_600_000 + i),
-            ("@timer", "register_processing_time_timer", FAR_MS + i)]),
-        *_states_of("expiring", TTL_KEYS, lambda i, _: [
-            ("token", "update", f"tok{i}"), ("events", "add", i), ("events", "add", -i),
-            ("limits", "put", "low", i / 2), ("peak", "add", i), ("average", "add", i)]),
-        ("broadcasting/broadcast", "", [("rules", "put", "limit", 10), ("rules", "put", "off", 0),
-                                        ("rules", "put", "x", -1),
-                                        ("anything", "put", ("p", 1), {"q": [1, Row(a=2)]})], 0),
+        *_states_of(
+            "five-kinds",
+            TEXT_KEYS,
+            lambda i, _: [
+                ("count", "update", i),
+                ("names", "add", f"n{i}"),
+                ("names", "add", ""),
+                ("scores", "put", "one", i),
+                ("scores", "put", "", -i),
+                ("total", "add", 10 * i),
+                ("mean", "add", i),
+            ],
+        ),
+        *_states_of(
+            "pickled-key",
+            PICKLED_KEYS,
+            lambda i, key: [
+                (
+                    "anything",
+                    "update",
+                    {"a": [i, 2.5, None, (key, "x")], "row": Row(name="r", n=i)},
+                ),
+                ("bag", "add", Row(1, "plain")),
+                ("bag", "add", (None, 1.5)),
+                ("table", "put", ("t", i), {"x": b"\0"}),
+                ("longest", "add", "p"),
+                ("mean", "add", i),
+            ],
+        ),
+        *_states_of(
+            "long-key",
+            LONG_KEYS,
+            lambda i, key: [
+                ("v-double", "update", float(key) / 3),
+                ("v-int", "update", -(2**31) + i),
+                ("v-boolean", "update", i % 2 == 0),
+                ("v-row", "update", Row("r", None, True)),
+                ("v-named", "update", Row(city="Köln", size=i)),
+                ("v-tuple", "update", ("t", i, -0.0)),
+                ("v-list", "update", ["a", "", "c"][:i]),
+                ("v-map", "update", {"x": i, "y": None}),
+                ("v-bytes", "update", b"\x00\xff" * i),
+                ("v-decimal", "update", decimal.Decimal("12345678901234567890.123456789")),
+                ("v-date", "update", dt.date(1969, 7, 20)),
+                ("v-time", "update", dt.time(23, 59, 58, 123000)),
+                ("v-timestamp", "update", dt.datetime(2021, 2, 3, 4, 5, 6, 789000)),
+                ("v-instant", "update", Instant(1_600_000_000, 123_456_789)),
+                ("l-row", "add_all", [Row("a", 1), Row(None, i)]),
+                ("m-tuple", "put", ("k", 1), [1.5, 2.5]),
+                ("m-tuple", "put", ("k", i), []),
+            ],
+        ),
+        *_states_of(
+            "tuple-key",
+            TUPLE_KEYS,
+            lambda i, _: [
+                ("last", "update", i),
+                ("@timer", "register_event_time_timer", START_MS + 7_000 + i),
+                ("@timer", "register_event_time_timer", START_MS + 17_000 + i),
+                ("@timer", "register_event_time_timer", START_MS + 3_600_000 + i),
+                ("@timer", "register_processing_time_timer", FAR_MS + i),
+            ],
+        ),
+        *_states_of(
+            "expiring",
+            TTL_KEYS,
+            lambda i, _: [
+                ("token", "update", f"tok{i}"),
+                ("events", "add", i),
+                ("events", "add", -i),
+                ("limits", "put", "low", i / 2),
+                ("peak", "add", i),
+                ("average", "add", i),
+            ],
+        ),
+        (
+            "broadcasting/broadcast",
+            "",
+            [
+                ("rules", "put", "limit", 10),
+                ("rules", "put", "off", 0),
+                ("rules", "put", "x", -1),
+                ("anything", "put", ("p", 1), {"q": [1, Row(a=2)]}),
+            ],
+            0,
+        ),
         ("broadcasting", "b1", [("hits", "update", 1)], 0),
     ]
     second = [
-        *_states_of("five-kinds", TEXT_KEYS[:5], lambda i, _: [
-            ("count", "update", 1000 + i), ("names", "add_all", [f"m{i}", "w"]),
-            ("scores", "put", "two", -i), ("scores", "remove", "one"), ("total", "add", 1),
-            ("mean", "add", 3)]),
+        *_states_of(
+            "five-kinds",
+            TEXT_KEYS[:5],
+            lambda i, _: [
+                ("count", "update", 1000 + i),
+                ("names", "add_all", [f"m{i}", "w"]),
+                ("scores", "put", "two", -i),
+                ("scores", "remove", "one"),
+                ("total", "add", 1),
+                ("mean", "add", 3),
+            ],
+        ),
         ("five-kinds", "key-2", [("names", "clear"), ("scores", "clear"), ("count", "clear")], 0),
-        *_states_of("pickled-key", PICKLED_KEYS[:3], lambda i, _: [
-            ("bag", "add", {"second": i}), ("longest", "add", "pp"), ("mean", "add", 7),
-            ("table", "put", "more", Row(1, 2))]),
-        ("tuple-key", ("new", 9), [("last", "update", 5), (
-            "@timer", "register_event_time_timer", START_MS + 16_000)], 0),
-        ("tuple-key", ("x", 2), [(
-            "@timer", "delete_event_time_timer", START_MS + 17_001)], 0),
-        ("expiring", "t1", [("token", "update", "again"), ("events", "add_all", [10, 11]),
-                            ("peak", "add", 7), ("limits", "put", "high", 9.75),
-                            ("average", "add", 9)], 0),
-        ("broadcasting/broadcast", "", [("rules", "put", "limit", 20), ("rules", "remove", "x")], 0),
+        *_states_of(
+            "pickled-key",
+            PICKLED_KEYS[:3],
+            lambda i, _: [
+                ("bag", "add", {"second": i}),
+                ("longest", "add", "pp"),
+                ("mean", "add", 7),
+                ("table", "put", "more", Row(1, 2)),
+            ],
+        ),
+        (
+            "tuple-key",
+            ("new", 9),
+            [("last", "update", 5), ("@timer", "register_event_time_timer", START_MS + 16_000)],
+            0,
+        ),
+        ("tuple-key", ("x", 2), [("@timer", "delete_event_time_timer", START_MS + 17_001)], 0),
+        (
+            "expiring",
+            "t1",
+            [
+                ("token", "update", "again"),
+                ("events", "add_all", [10, 11]),
+                ("peak", "add", 7),
+                ("limits", "put", "high", 9.75),
+                ("average", "add", 9),
+            ],
+            0,
+        ),
+        (
+            "broadcasting/broadcast",
+            "",
+            [("rules", "put", "limit", 20), ("rules", "remove", "x")],
+            0,
+        ),
         ("broadcasting", "b2", [("hits", "update", 2)], 0),
     ]
     third = [
         ("five-kinds", "new", [("count", "update", 77)], 0),
-        ("five-kinds", "a", [("names", "add", "third"), ("total", "add", 5), ("mean", "add", 1)], 0),
+        (
+            "five-kinds",
+            "a",
+            [("names", "add", "third"), ("total", "add", 5), ("mean", "add", 1)],
+            0,
+        ),
         ("expiring", "t2", [("events", "add", 99), ("peak", "add", 1)], 0),
-        *[(operator, key, [("@probe",)], 0) for operator, keys in (
-            ("five-kinds", [*TEXT_KEYS, "new"]), ("pickled-key", PICKLED_KEYS), ("long-key", LONG_KEYS),
-            ("tuple-key", [*TUPLE_KEYS, ("new", 9)]), ("expiring", TTL_KEYS),
-            ("broadcasting", ["b1", "b2"])) for key in keys],
+        *[
+            (operator, key, [("@probe",)], 0)
+            for operator, keys in (
+                ("five-kinds", [*TEXT_KEYS, "new"]),
+                ("pickled-key", PICKLED_KEYS),
+                ("long-key", LONG_KEYS),
+                ("tuple-key", [*TUPLE_KEYS, ("new", 9)]),
+                ("expiring", TTL_KEYS),
+                ("broadcasting", ["b1", "b2"]),
+            )
+            for key in keys
+        ],
     ]
     numbers = (
         [(1_000, "w1", 1), (2_000, "w2", 2), (3_000, "w1", 3), (6_000, "w3", 8)],
@@ -253,7 +356,7 @@ def _milliseconds(number):
     try:
         return Time.milliseconds(number)
     except AttributeError:
-        return datetime.timedelta(milliseconds=number)
+        return dt.timedelta(milliseconds=number)
 
 
 def append(path, text):
@@ -341,7 +444,9 @@ class BroadcastInterpreter(KeyedBroadcastProcessFunction):
                     state: sorted(repr(item) for item in ctx.get_broadcast_state(described).items())
                     for state, described in self.descriptors.items()
                 }
-                append(f"{self.directory}/probes", json.dumps([self.operator, repr(value[1]), seen]))
+                append(
+                    f"{self.directory}/probes", json.dumps([self.operator, repr(value[1]), seen])
+                )
                 probe(self.directory, self.operator, value[1], self.states)
             else:
                 getattr(self.states[name], call[0])(*call[1:])
@@ -379,7 +484,9 @@ def open_states(context, operator):
         "AGGREGATING": context.get_aggregating_state,
     }
     ttl = operator == "expiring"
-    return {state[0]: getters[state[1]](descriptor(state, ttl=ttl)) for state in STATES[operator][1]}
+    return {
+        state[0]: getters[state[1]](descriptor(state, ttl=ttl)) for state in STATES[operator][1]
+    }
 
 
 def shown(value):
@@ -447,7 +554,9 @@ def _windowed(branch, operator, directory):
     kind, function = WINDOWS[operator]
     key_type = Types.LONG() if function == "sum" else Types.STRING()
     pair = Types.TUPLE([key_type, Types.LONG()])
-    pairs = branch.map(lambda event: (event[1], event[2]), output_type=pair).uid(f"pairs-{operator}")
+    pairs = branch.map(lambda event: (event[1], event[2]), output_type=pair).uid(
+        f"pairs-{operator}"
+    )
     keyed = pairs.key_by(lambda event: event[0], key_type=key_type)
     if kind == "tumbling":
         windowed = keyed.window(TumblingEventTimeWindows.of(_milliseconds(10_000)))

@@ -77,7 +77,7 @@ def _lines(run):
         path = f"{run['directory']}/{name}"
         if os.path.exists(path):
             with open(path) as file:
-                total += sum(1 for line in file if name == "windows" or line != "timer\n") 
+                total += sum(1 for line in file if name == "windows" or line != "timer\n")
     return total
 
 
@@ -115,7 +115,7 @@ def _flink_savepoint(client, target):
     while True:
         try:
             return str(client._j_job_client.triggerSavepoint(target, formats.CANONICAL).get())
-        except Exception as error:  # noqa: BLE001 - Java's
+        except Exception as error:
             waiting = "Not all required tasks are currently running" in str(error)
             if not waiting or time.monotonic() > deadline:
                 raise

@@ -218,6 +218,10 @@ class CompletedCheckpointStore:
             name for name in checksums if not is_plain_name(name) and name not in self._registry
         )
 
+    def owns(self, checkpoint: CompletedCheckpoint) -> bool:
+        """Return whether later checkpoints may refer to its files: it was taken or claimed here."""
+        return checkpoint.external_path not in self._unowned
+
     def reject(self, checkpoint: CompletedCheckpoint) -> CompletedCheckpoint | None:
         """Stop using a checkpoint that turned out damaged; return the next older one.
 

@@ -19,6 +19,8 @@ _COMMANDS = {
     "run": ("millpond.cli.run", "Run a job."),
     "demo": ("millpond.cli.demo", "Run the demonstration: real flights, a crash, a recovery."),
     "config": ("millpond.cli.config", "Show, check and migrate configuration."),
+    "rocksdb": ("millpond.cli.rocksdb", "Print the effective options of RocksDB databases."),
+    "savepoint": ("millpond.cli.savepoint", "Show, dump and compare savepoints, Flink's too."),
     "checkpoint": ("millpond.cli.checkpoint", "List and inspect checkpoints and savepoints."),
 }
 

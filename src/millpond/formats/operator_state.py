@@ -206,7 +206,8 @@ def _write(out: ByteOutput, data: bytes, header: OperatorStateHeader) -> None:
 def _ends(handle: OperatorStateHandle, body: int, size: int) -> dict[int, int]:
     """Return where the element that starts at an offset ends at the latest."""
     offsets = sorted(at for part in handle.partitions.values() for at in part.offsets)
-    following = [*offsets[1:], size]
+    # Without any element there is no end either.
+    following = [*offsets[1:], size] if offsets else []
     for at, end in zip(offsets, following, strict=True):
         # Elements that share bytes could multiply a small file.
         if not body <= at < end <= size:

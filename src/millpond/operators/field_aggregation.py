@@ -66,7 +66,7 @@ def _combine_any(
     if isinstance(before, tuple) and isinstance(position, int):
         return (*before[:position], combined, *before[position + 1 :])
     if isinstance(before, Row):
-        fields = Row(*before._values)
+        fields = Row(*before)
         fields.set_field_names(getattr(before, "_fields", []))
         fields[position] = combined
         return fields

@@ -35,7 +35,6 @@ class FlatMapOperator(UserFunctionOperator):
         extend = values.extend
         try:
             for key, value, timestamp in zip(
-                
                 batch.keys or repeat(None),
                 batch.values,
                 batch.timestamps or repeat(0),

@@ -326,6 +326,7 @@ class JobManager:
                 self._store.latest,
                 parameters.graph,
                 allow_non_restored_state=parameters.allow_non_restored_state,
+                owned=self._store.latest is None or self._store.owns(self._store.latest),
             )
             self.coordinator.graph = graph
             self._connection = self._launch()

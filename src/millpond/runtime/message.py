@@ -42,11 +42,15 @@ __all__ = (
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """What to start from: the job's operators in the snapshot, by operator id, and their files."""
+    """What to start from: the job's operators in the snapshot, by operator id, and their files.
+
+    `owned`: checkpoints may refer to these files; else they are the user's, who may delete them.
+    """
 
     checkpoint_id: int
     source: SnapshotSource
     operators: Mapping[bytes, OperatorState]
+    owned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,15 @@ __all__ = ("restore_from",)
 
 
 def restore_from(
-    checkpoint: CompletedCheckpoint | None, graph: JobGraph, *, allow_non_restored_state: bool
+    checkpoint: CompletedCheckpoint | None,
+    graph: JobGraph,
+    *,
+    allow_non_restored_state: bool,
+    owned: bool = True,
 ) -> tuple[JobGraph, Restore | None]:
     """Return the graph with the snapshot's max parallelism, and what tasks start from.
 
-    The rules are those of Flink's StateAssignmentOperation and Checkpoints.
+    The rules are those of Flink's StateAssignmentOperation and Checkpoints. `owned` is handed on.
 
     Raises:
         SavepointMismatchError: state has no operator in the job and that is not allowed, or the
@@ -57,7 +61,8 @@ def restore_from(
     vertices = tuple(_with_stored_maximum(vertex, stored) for vertex in graph.vertices)
     matched = {number: state for number, state in stored.items() if number in known}
     source = SnapshotSource(checkpoint.location.directory, checkpoint.checksums)
-    return replace(graph, vertices=vertices), Restore(checkpoint.checkpoint_id, source, matched)
+    restore = Restore(checkpoint.checkpoint_id, source, matched, owned)
+    return replace(graph, vertices=vertices), restore
 
 
 def _has_state(operator: OperatorState) -> bool:

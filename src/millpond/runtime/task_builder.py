@@ -70,6 +70,7 @@ class _Builder:
         restore = deploy.restore
         self._restored: Mapping[bytes, OperatorState] = restore.operators if restore else {}
         self._checkpoint_id = restore.checkpoint_id if restore else None
+        self._reuse_restored_files = restore is None or restore.owned
         # By edge number and sending subtask: the channels to all receiving subtasks.
         self._channels: dict[int, list[list[Channel]]] = {}
 
@@ -202,6 +203,7 @@ class _Builder:
                 clock=self._around.clock,
                 reader=self._around.reader,
                 restored=_intersecting(self._restored.get(node.operator_id), groups),
+                reuse_restored_files=self._reuse_restored_files,
                 local_directories=self._around.local_directories,
                 configuration=self._deploy.configuration,
             )

@@ -10,6 +10,7 @@ from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.metrics.registry import MetricRegistry
 from millpond.operators.batch import MAX_WATERMARK
 from millpond.runtime.element import CheckpointBarrier
+from millpond.runtime.garbage_collection import CalmCollection
 from millpond.runtime.message import (
     Acknowledge,
     Cancel,
@@ -77,6 +78,7 @@ class Worker:
         self._store: StateStore | None = None
         self._tasks: list[Task] = []
         self._writing: list[tuple[SubtaskSnapshot, Future[Acknowledge]]] = []
+        self._collection: CalmCollection | None = None
         self._input_ended = False
         self._last_progress = 0.0
         self.closed = False
@@ -144,6 +146,7 @@ class Worker:
         # Receivers first: a source may emit as soon as it is open.
         for task in reversed(self._tasks):
             task.open()
+        self._collection = CalmCollection()
         # Restored watermarks reach every task before the first record does.
         for task in self._tasks:
             if task.source is None:
@@ -257,6 +260,8 @@ class Worker:
 
     def _close_tasks(self) -> None:
         self.closed = True
+        if self._collection is not None:
+            self._collection.close()
         for snapshot, _ in self._writing:
             snapshot.cancel()
         for snapshot, future in self._writing:

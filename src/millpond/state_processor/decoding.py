@@ -1,16 +1,9 @@
-"""`EntryDecoder`: entries as values of JSON, without executing anything unless that is allowed."""
+"""`EntryDecoder`: entries as values of JSON; executes nothing unless that is allowed."""
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import math
 from typing import TYPE_CHECKING, Any, Final, final
 
-import msgspec
-
-from millpond.common.time import Instant
-from millpond.common.types import Row
 from millpond.datastream.window import CountWindow, TimeWindow
 from millpond.errors import FormatError, SerializationError
 from millpond.formats import serializer_classes as classes
@@ -20,10 +13,11 @@ from millpond.formats.state_meta import VALUE_SERIALIZER
 from millpond.serialization.coders import coder_for
 from millpond.serialization.pickle_names import load_pickle
 from millpond.state.contract.namespace import NAMESPACE_SERIALIZERS
+from millpond.state_processor.rendering import as_json
 from millpond.state_processor.type_text import parse_types
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from millpond.formats.java_values import JavaDecoder
     from millpond.formats.serializer_snapshot import SerializerSnapshot
@@ -31,7 +25,7 @@ if TYPE_CHECKING:
     from millpond.state_processor.entries import StateEntry
     from millpond.state_processor.savepoint import OperatorContent, StoredState
 
-__all__ = ("EntryDecoder", "as_json")
+__all__ = ("EntryDecoder", "split_pickles")
 
 _PICKLED_KEY: Final = row_snapshot(BYTES)
 _SINGLE_KINDS: Final = frozenset({"VALUE", "REDUCING", "AGGREGATING"})
@@ -46,7 +40,11 @@ class EntryDecoder:
     """
 
     def __init__(
-        self, content: OperatorContent, *, allow_pickle: bool, types: dict[str, str] | None = None
+        self,
+        content: OperatorContent,
+        *,
+        allow_pickle: bool,
+        types: Mapping[str, str] | None = None,
     ) -> None:
         """Make it; `types` maps names of states to texts such as ``STRING, LONG`` for a map.
 
@@ -119,7 +117,7 @@ class EntryDecoder:
 
     def _values(self, data: bytes, coder: Coder | None, *, single: bool) -> Any:
         if coder is None or (coder.pickled and not self._allow_pickle):
-            pickles = _split_pickles(data)
+            pickles = split_pickles(data)
             if pickles is None:
                 return as_json(data)
             shown = [self._pickle(one) for one in pickles]
@@ -164,49 +162,6 @@ class EntryDecoder:
         return as_json(value)
 
 
-def as_json(value: Any) -> Any:
-    """Return a value of JSON from which the Python value can be told.
-
-    None, bool, int, str and finite floats stand for themselves, the others are tagged:
-    ``{"bytes": hex}``, ``{"tuple": [...]}``, ``{"list": [...]}``, ``{"map": [[key, value], ...]}``,
-    ``{"row": [...], "names": [...]}``, ``{"decimal": text}``, ``{"timestamp": text}`` and so on.
-    """
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {"double": repr(value)}
-    if isinstance(value, (bytes, bytearray)):
-        return {"bytes": bytes(value).hex()}
-    if isinstance(value, (Row, JavaRow)):
-        row: dict[str, Any] = {"row": [as_json(item) for item in value]}
-        names = value.get_field_names() if isinstance(value, Row) else None
-        return row if names is None else {**row, "names": names}
-    if isinstance(value, dict):
-        return {"map": [[as_json(key), as_json(item)] for key, item in value.items()]}
-    for kind, tag in ((tuple, "tuple"), (list, "list"), ((set, frozenset), "set")):
-        if isinstance(value, kind):
-            return {tag: [as_json(item) for item in value]}
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, decimal.Decimal):
-        return {"decimal": str(value)}
-    if isinstance(value, Instant):
-        return {"instant": [value.seconds, value.nanos]}
-    for kind, tag in (
-        (datetime.datetime, "timestamp"),
-        (datetime.date, "date"),
-        (datetime.time, "time"),
-    ):
-        if isinstance(value, kind):
-            return {tag: value.isoformat()}
-    try:
-        return {type(value).__name__: msgspec.to_builtins(value)}
-    except (TypeError, ValueError):
-        return {"repr": repr(value)}
-
-
 def _decode_all(coder: Coder, data: bytes) -> list[Any]:
     values: list[Any] = []
     at = 0
@@ -223,7 +178,7 @@ def _is_pickle(data: bytes) -> bool:
     return len(data) > 2 and data[0] == 0x80 and data[1] <= 5 and data[-1:] == b"."
 
 
-def _split_pickles(data: bytes) -> list[bytes] | None:
+def split_pickles(data: bytes) -> list[bytes] | None:
     """Return the pickles that length-prefixed bytes hold; None if they are something else."""
     found: list[bytes] = []
     at = 0
@@ -238,7 +193,7 @@ def _split_pickles(data: bytes) -> list[bytes] | None:
 
 
 def _all_pickles(data: bytes) -> bool:
-    return _split_pickles(data) is not None
+    return split_pickles(data) is not None
 
 
 def _java_decoders(

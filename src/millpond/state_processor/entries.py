@@ -24,7 +24,7 @@ from millpond.formats.savepoint_content import (
     read_operator_content,
 )
 from millpond.formats.state_meta import VALUE_SERIALIZER, StateMeta
-from millpond.state_processor.savepoint import StoredState
+from millpond.state_processor.savepoint import StoredState, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,8 +116,6 @@ def read_entries(
 
 
 def _timers(meta: StateMeta) -> StoredState:
-    from millpond.state_processor.savepoint import user_name
-
     return StoredState(user_name(meta.name), "timers", "", "void", ttl=False, meta=meta)
 
 

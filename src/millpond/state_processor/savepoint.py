@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from millpond.checkpoint.loading import LoadedCheckpoint
-    from millpond.formats.handles import OperatorState, StreamHandle
+    from millpond.formats.handles import KeyedHandle, OperatorState, StreamHandle
+    from millpond.formats.keyed_header import KeyedHeader
     from millpond.formats.serializer_snapshot import SerializerSnapshot
 
 __all__ = ("OperatorContent", "Savepoint", "StoredState", "total_bytes", "user_name")
@@ -153,19 +154,22 @@ class Savepoint:
         states: dict[str, StoredState] = {}
         for subtask in operator.subtasks.values():
             for handle in subtask.keyed_managed:
-                with contextlib.ExitStack() as streams:
-                    reader = open_keyed_state(
-                        handle,
-                        lambda stream, to=streams: to.enter_context(self.open_stream(stream)),
-                        operator.max_parallelism,
-                    )
-                key_serializer = reader.header.key_serializer
-                for meta in reader.header.states:
+                header = self._header(handle, operator.max_parallelism)
+                key_serializer = header.key_serializer
+                for meta in header.states:
                     states.setdefault(meta.name, _stored_state(meta))
         for _, content in read_operator_content(operator, self.open_stream):
             for meta in (*content.header.lists, *content.header.broadcasts):
                 states.setdefault(meta.name, _stored_state(meta))
         return OperatorContent(operator, key_serializer, tuple(states.values()))
+
+    def _header(self, handle: KeyedHandle, max_parallelism: int) -> KeyedHeader:
+        with contextlib.ExitStack() as streams:
+
+            def opened(stream: StreamHandle) -> BinaryIO:
+                return streams.enter_context(self.open_stream(stream))
+
+            return open_keyed_state(handle, opened, max_parallelism).header
 
     @property
     def kind(self) -> str:

@@ -76,6 +76,14 @@ def test_version_5_has_no_compression_flag():
         read_operator_state_header(Buffer(b"\0\0\0\4" + data[4:]))
 
 
+def test_states_without_any_element_are_read_back(output):
+    # As a job leaves them whose lists are all empty.
+    only_lists = OperatorStateHeader((operator_list_state_meta("empty"),))
+    partitions = write_operator_state(output, only_lists, {"empty": []}, {})
+    handle = OperatorStateHandle(partitions, InlineHandle(output.data))
+    assert read_operator_state(output.stream, handle).lists == {"empty": []}
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_every_truncation_is_a_named_error(output, compressed):
     handle = write(output, compressed=compressed)

@@ -5,43 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, final
 
+from millpond.common.java_text import java_text
 from millpond.datastream.connectors.sink import Sink, SinkWriter, SinkWriterContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ("PrintSink", "format_value")
-
-
-def format_value(value: Any) -> str:
-    """Return a value as Java's toString shows it.
-
-    >>> format_value(("a", 1, None, [True]))
-    '(a,1,null,[true])'
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "(" + ",".join([format_value(item) for item in value]) + ")"
-    if isinstance(value, list):
-        return "[" + ", ".join([format_value(item) for item in value]) + "]"
-    return _format_other(value)
-
-
-def _format_other(value: Any) -> str:
-    if isinstance(value, dict):
-        pairs = (f"{format_value(key)}={format_value(item)}" for key, item in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    return _format_row(value) if hasattr(value, "get_row_kind") else str(value)
-
-
-def _format_row(row: Any) -> str:
-    # The kinds are INSERT, UPDATE_BEFORE, UPDATE_AFTER, DELETE.
-    kind = row.get_row_kind().name
-    sign = "-" if kind in {"DELETE", "UPDATE_BEFORE"} else "+"
-    return f"{sign}{kind[0]}[" + ", ".join([format_value(item) for item in row]) + "]"
+__all__ = ("PrintSink",)
 
 
 @final
@@ -63,7 +33,7 @@ class PrintSink(Sink):
         sink_identifier: str | None = None,
         *,
         standard_error: bool = False,
-        format: Callable[[Any], str] = format_value,
+        format: Callable[[Any], str] = java_text,
     ) -> None:
         self._sink_identifier = sink_identifier
         self._standard_error = standard_error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from millpond.common.java_text import java_text
 from millpond.datastream.connectors.print import PrintSink
 from millpond.datastream.functions import (
     FilterFunction,
@@ -291,8 +293,13 @@ class DataStream(NamedStream):
         return DataStreamSink(transformation)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
-        """Print each record on standard output, as PyFlink does."""
-        return self._add_sink("Print to Std. Out", PrintSink(sink_identifier))
+        """Print each record on standard output, as PyFlink does.
+
+        Records of a declared type look as Java writes them, ``(a,1)`` or ``+I[a, 1]``; without a
+        type they look as Python writes them.
+        """
+        text = partial(java_text, type_info=self.get_type())
+        return self._add_sink("Print to Std. Out", PrintSink(sink_identifier, format=text))
 
     def execute_and_collect(
         self, job_execution_name: str | None = None, limit: int | None = None

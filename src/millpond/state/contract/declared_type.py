@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from operator import call
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from millpond.common.typeinfo import TupleTypeInfo
 from millpond.errors import MillpondError, SerializationError
+from millpond.serialization.coders import coder_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +45,9 @@ def fits(coder: Coder) -> Callable[[Any], bool] | None:
         return _text(coder)
     if coder.signature == "PICKLED":
         return None
+    type_info = getattr(coder, "type_info", None)
+    if isinstance(type_info, TupleTypeInfo):
+        return _tuple(type_info, coder)
     return _encodable(coder)
 
 
@@ -131,6 +137,23 @@ def _integer(low: int, high: int, coder: Coder) -> Callable[[Any], bool]:
         return _takes(coder, value)
 
     return check
+
+
+def _tuple(type_info: TupleTypeInfo, coder: Coder) -> Callable[[Any], bool]:
+    checks = [fits(coder_for(field)) or _anything for field in type_info.get_field_types()]
+    count = len(checks)
+
+    def check(value: Any) -> bool:
+        # Several times cheaper than encoding, which is left to what does not look right.
+        return (
+            type(value) is tuple and len(value) == count and all(map(call, checks, value))
+        ) or _takes(coder, value)
+
+    return check
+
+
+def _anything(_value: Any) -> bool:
+    return True
 
 
 def _encodable(coder: Coder) -> Callable[[Any], bool]:

@@ -59,7 +59,8 @@ class KeyedBackendParameters:
     """Everything a store needs to make the backend of one subtask.
 
     `restored` lists the handles whose key groups intersect `key_group_range` (several after a
-    change of parallelism); groups outside the range are skipped. `local_directories` are existing
+    change of parallelism); groups outside the range are skipped. Incremental snapshots may refer to
+    the restored files only with `reuse_restored_files`: else they belong to the user. `local_directories` are existing
     absolute directories; the backend makes its own sub-directory in one of them.
     """
 
@@ -73,6 +74,7 @@ class KeyedBackendParameters:
     clock: Clock
     reader: SnapshotReader
     restored: Sequence[KeyedHandle] = ()
+    reuse_restored_files: bool = True
     local_directories: Sequence[Path] = ()
     configuration: Mapping[str, str] = field(default_factory=dict)
 

@@ -121,7 +121,10 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         self._database = restored.database
         self._tables = restored.tables
         self._sequence = restored.sequence
-        self._uploaded = UploadedFiles(restored.backend_id, restored.shared)
+        if parameters.reuse_restored_files:
+            self._uploaded = UploadedFiles(restored.backend_id, restored.shared)
+        else:
+            self._uploaded = UploadedFiles(str(uuid.uuid4()), {})
 
     @property
     def directory(self) -> Path:

@@ -1,0 +1,237 @@
+"""`millpond run` as a user meets it: crashes of the worker, bad input, errors as one paragraph."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+JOB_ID = "c0de" * 8
+
+PROGRAM = '''
+import os, signal, sys, time
+from pathlib import Path
+from millpond.common import Encoder, Types
+from millpond.common.watermark_strategy import WatermarkStrategy
+from millpond.datastream import StreamExecutionEnvironment
+from millpond.datastream.connectors.file_system import FileSink
+from millpond.datastream.connectors.number_seq import NumberSequenceSource
+
+directory = Path(sys.argv[1])
+action = sys.argv[2] if len(sys.argv) > 2 else ""
+
+class Broken(Exception):
+    def __init__(self, what, why):
+        super().__init__(f"{what} because of {why}")
+        self.what = what
+
+def look(value):
+    if action == "raise" and value == 600:
+        raise Broken("it broke", value)
+    once = directory / f"once-{value}"
+    if action == "kill" and value in (700, 1500) and not once.exists():
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if action == "die" and value == 1200:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(5)
+    if value % 16 == 0:
+        time.sleep(0.001)
+    return value
+
+env = StreamExecutionEnvironment.get_execution_environment()
+source = env.from_source(
+    NumberSequenceSource(1, 2000), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG()
+).uid("numbers")
+checked = source.map(look, Types.LONG()).name("look").uid("look")
+keyed = checked.key_by(lambda value: value % 10, Types.LONG())
+summed = keyed.reduce(lambda a, b: a + b).uid(os.environ.get("SUM_UID", "sum"))
+sink = FileSink.for_row_format(str(directory / "out"), Encoder.simple_string_encoder()).build()
+summed.sink_to(sink).uid("sink")
+env.execute()
+print("finished")
+'''
+
+
+@pytest.fixture
+def job(tmp_path):
+    return Job(tmp_path)
+
+
+class Job:
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.checkpoints = directory / "checkpoints"
+        self.program = directory / "job.py"
+        self.program.write_text(PROGRAM)
+        (directory / "temporary").mkdir()
+
+    def command(self, *arguments, options=(), action="", **settings):
+        defined = {
+            "state.backend.type": "rocksdb",
+            "execution.checkpointing.incremental": "true",
+            "execution.checkpointing.dir": str(self.checkpoints),
+            "execution.checkpointing.interval": "20 ms",
+            "execution.checkpointing.num-retained": "3",
+            "millpond.batch-size": "32",
+            "restart-strategy.type": "fixed-delay",
+            "restart-strategy.fixed-delay.attempts": "5",
+            "restart-strategy.fixed-delay.delay": "1 ms",
+            "io.tmp.dirs": str(self.directory / "temporary"),
+        } | settings
+        return [
+            sys.executable, "-m", "millpond.cli", "run",
+            *(part for key, value in defined.items() for part in ("-D", f"{key}={value}")),
+            *options, str(self.program), str(self.directory), action,
+        ]  # fmt: skip
+
+    def run(self, **options):
+        return subprocess.run(
+            self.command(**options), capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def results(self):
+        parts = [path for path in (self.directory / "out").rglob("*") if path.is_file()]
+        lines = [
+            line
+            for path in parts
+            if not path.name.startswith(".") and "inprogress" not in path.name
+            for line in path.read_text().split()
+        ]
+        return sorted(map(int, lines))
+
+    def listing(self):
+        return sorted(
+            (str(path), path.read_bytes() if path.is_file() else b"")
+            for path in self.checkpoints.rglob("*")
+        )
+
+
+def expected():
+    sums = {}
+    results = []
+    for value in range(1, 2001):
+        sums[value % 10] = sums.get(value % 10, 0) + value
+        results.append(sums[value % 10])
+    return sorted(results)
+
+
+def assert_one_paragraph(run, *words):
+    assert run.returncode != 0
+    assert "Traceback" not in run.stderr, run.stderr
+    paragraphs = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(paragraphs) == 1, run.stderr
+    assert run.stderr.splitlines()[-1] == paragraphs[0]
+    for word in words:
+        assert word in paragraphs[0], run.stderr
+
+
+def test_the_worker_is_killed_twice_and_the_results_are_exact(job):
+    run = job.run(action="kill")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "finished\n"
+    assert "SIGKILL" in run.stderr
+    assert job.results() == expected()
+    assert list((job.directory / "temporary").iterdir()) == []
+
+
+def test_the_whole_process_is_killed_and_resumed(job):
+    run = job.run(action="die", options=("--job-id", JOB_ID))
+    assert run.returncode == -signal.SIGKILL
+    assert list(job.checkpoints.rglob("_metadata")) != []
+    for _ in range(100):
+        if not list((job.directory / "temporary").iterdir()):
+            break
+        time.sleep(0.02)
+    assert list((job.directory / "temporary").iterdir()) == []
+    run = job.run(options=("--job-id", JOB_ID, "-p", "2"))
+    assert run.returncode == 0, run.stderr
+    assert job.results() == expected()
+
+
+def test_the_users_exception_crosses_the_process_boundary(job):
+    run = job.run(action="raise", **{"restart-strategy.type": "none"})
+    assert run.returncode != 0
+    assert "Broken: it broke because of 600" in run.stderr
+    assert "operator: look" in run.stderr
+    assert "raise Broken" in run.stderr
+    assert "millpond/runtime" not in run.stderr.replace("\\", "/"), run.stderr
+
+
+def crashed(job):
+    run = job.run(action="die", options=("--job-id", JOB_ID))
+    assert run.returncode == -signal.SIGKILL
+    return sorted(
+        (int(re.search(r"chk-(\d+)", str(path)).group(1)), path.parent)
+        for path in job.checkpoints.rglob("_metadata")
+    )
+
+
+def test_a_damaged_state_file_falls_back_to_an_older_checkpoint_loudly(job):
+    checkpoints = crashed(job)
+    assert len(checkpoints) >= 2
+    newest = checkpoints[-1][1]
+    metadata = newest / "_metadata"
+    data = bytearray(metadata.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    metadata.write_bytes(bytes(data))
+    run = job.run(options=("--job-id", JOB_ID))
+    assert run.returncode == 0, run.stderr
+    assert f"Checkpoint {checkpoints[-1][0]} cannot be used" in run.stderr
+
+
+def test_only_damaged_checkpoints_are_an_error_and_stay(job):
+    for _, path in crashed(job):
+        for file in path.iterdir():
+            file.write_bytes(file.read_bytes()[:-7] + b"garbage")
+    before = job.listing()
+    run = job.run(options=("--job-id", JOB_ID))
+    assert_one_paragraph(run, "_metadata")
+    assert job.listing() == before
+
+
+def test_a_checkpoint_directory_that_cannot_be_written(job):
+    job.checkpoints.write_text("a file")
+    assert_one_paragraph(job.run(), str(job.checkpoints))
+
+
+def test_no_metadata(job):
+    empty = job.directory / "empty"
+    empty.mkdir()
+    assert_one_paragraph(job.run(options=("--from-savepoint", str(empty))), "_metadata", str(empty))
+
+
+def test_an_unknown_backend(job):
+    assert_one_paragraph(job.run(**{"state.backend.type": "rockdb"}), "rockdb", "rocksdb")
+
+
+def test_no_such_program(job):
+    job.program.unlink()
+    assert_one_paragraph(job.run(), "job.py")
+
+
+def test_state_that_no_operator_claims(job, monkeypatch):
+    checkpoints = crashed(job)
+    before = job.listing()
+    monkeypatch.setenv("SUM_UID", "another")
+    run = job.run(options=("--job-id", JOB_ID))
+    assert_one_paragraph(run, "does not have")
+    assert job.listing() == before
+    run = job.run(options=("--from-savepoint", str(checkpoints[-1][1])))
+    assert_one_paragraph(run, "does not have")
+    assert job.listing() == before
+
+
+def test_another_max_parallelism_is_refused(job):
+    crashed(job)
+    before = job.listing()
+    run = job.run(options=("--job-id", JOB_ID), **{"pipeline.max-parallelism": "77"})
+    assert_one_paragraph(run, "max parallelism")
+    assert job.listing() == before
