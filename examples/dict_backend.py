@@ -9,29 +9,17 @@ reads them: a store that is to exchange savepoints with others writes Flink's ca
 `millpond.formats.canonical_writer`.
 """
 
-import struct
 from bisect import bisect_left, insort
 
 import msgspec
 
-from millpond.datastream.state import (
-    AggregatingState,
-    ListState,
-    MapState,
-    ReducingState,
-    ValueState,
-)
-from millpond.errors import (
-    CheckpointDeclinedError,
-    KeyGroupOutOfRangeError,
-    RestoreError,
-    SerializerIncompatibleError,
-    StateError,
-    StateTypeError,
-)
+from millpond import errors
+from millpond.common import Configuration, Types
+from millpond.datastream import StreamExecutionEnvironment
+from millpond.datastream import state as kinds
 from millpond.formats.handles import KeyGroupsHandle
 from millpond.state.contract.declared_type import refuse
-from millpond.state.contract.definition import StateDefinition, StateKind
+from millpond.state.contract.definition import StateKind
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend, StateStore
 from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
 from millpond.state.contract.namespace import VOID
@@ -40,8 +28,6 @@ from millpond.state.contract.snapshot import Snapshot, SnapshotScope
 from millpond.state.contract.timer_queue import TimerQueue
 from millpond.state.contract.ttl import TtlPolicy, stored_definition
 from millpond.state.contract.ttl_states import ttl_state
-
-MILLISECONDS = struct.Struct(">q")
 
 
 class DictState:
@@ -62,7 +48,7 @@ class DictState:
             hash(key)  # Raises the error that says so.
         namespace = self.current_namespace if namespace is ABSENT else namespace
         if namespace is None and self.definition.namespace is not VOID:
-            raise StateError("No namespace is set.", state=self.definition.name)
+            raise errors.StateError("No namespace is set.", state=self.definition.name)
         self.backend.check_key_group(key)
         key_bytes = self.backend.parameters.key_serializer.encode(key)
         return key_bytes, self.definition.namespace.encode(namespace)
@@ -88,7 +74,7 @@ class DictState:
             self.table[self.address(namespace)] = self.encoded(value)
 
 
-class DictValueState(DictState, ValueState):
+class DictValueState(DictState, kinds.ValueState):
     def value(self):
         return self.read()
 
@@ -96,7 +82,7 @@ class DictValueState(DictState, ValueState):
         self.write(value)
 
 
-class DictListState(DictState, ListState):
+class DictListState(DictState, kinds.ListState):
     def get(self):
         return [self.decoded(data) for data in self.table.get(self.address(), ())]
 
@@ -124,11 +110,11 @@ class DictListState(DictState, ListState):
     def _all_encoded(self, values):
         values = None if values is None else list(values)
         if values is None or any(value is None for value in values):
-            raise StateError("A list cannot hold None.", state=self.definition.name)
+            raise errors.StateError("A list cannot hold None.", state=self.definition.name)
         return [self.encoded(value) for value in values]
 
 
-class DictReducingState(DictState, ReducingState):
+class DictReducingState(DictState, kinds.ReducingState):
     def get(self):
         return self.read()
 
@@ -149,7 +135,7 @@ class DictReducingState(DictState, ReducingState):
         self.write(merged, target)
 
 
-class DictAggregatingState(DictReducingState, AggregatingState):
+class DictAggregatingState(DictReducingState, kinds.AggregatingState):
     def get(self):
         accumulator = self.read()
         return None if accumulator is None else self.definition.aggregate.get_result(accumulator)
@@ -167,7 +153,7 @@ class DictAggregatingState(DictReducingState, AggregatingState):
         self.merge(self.definition.aggregate.merge, target, sources)
 
 
-class DictMapState(DictState, MapState):
+class DictMapState(DictState, kinds.MapState):
     def get(self, key):
         return self.decoded(self._map().get(self._map_key(key)))
 
@@ -219,7 +205,6 @@ class DictMapState(DictState, MapState):
             self.table.pop(address, None)
 
     def _iterate(self, shape):
-        # The iterator stays with the key and window it was asked for.
         address, decode_key = self.address(), self.definition.map_key_coder.decode_from
 
         def lookup(map_key):
@@ -253,13 +238,13 @@ class SortedTimers(TimerQueue):
 
     def add(self, timestamp, key, namespace):
         timer = self._encoded(timestamp, key, namespace)
-        if not self._has(timer):
+        if timer not in self.timers:
             insort(self.timers, timer)
 
     def remove(self, timestamp, key, namespace):
         timer = self._encoded(timestamp, key, namespace)
-        if self._has(timer):
-            del self.timers[bisect_left(self.timers, timer)]
+        if timer in self.timers:
+            self.timers.remove(timer)
 
     def head(self):
         return self.timers[0][0] if self.timers else None
@@ -276,10 +261,6 @@ class SortedTimers(TimerQueue):
 
     def __iter__(self):
         return (self._decoded(timer) for timer in self.timers)
-
-    def _has(self, timer):
-        place = bisect_left(self.timers, timer)
-        return place < len(self.timers) and self.timers[place] == timer
 
     def _encoded(self, timestamp, key, namespace):
         return timestamp, self._keys.encode(key), self.namespace.encode(namespace)
@@ -309,7 +290,7 @@ class DictBackend(KeyedStateBackend):
         parameters = self.parameters
         group = parameters.key_serializer.key_group(key, parameters.max_parallelism)
         if group not in parameters.key_group_range:
-            raise KeyGroupOutOfRangeError(
+            raise errors.KeyGroupOutOfRangeError(
                 "The key belongs to another subtask.", key=key, key_group=group
             )
         return group
@@ -374,8 +355,7 @@ class DictBackend(KeyedStateBackend):
         groups = {}
         for name, entries in self._captured():
             for entry in entries:
-                is_timer = len(entry) == 3
-                key = entry[1] if is_timer else entry[0][0]
+                key = entry[1] if len(entry) == 3 else entry[0][0]  # a timer, or (address, value)
                 group = self.check_key_group(self.parameters.key_serializer.decode(key))
                 groups.setdefault(group, []).append((name, entry))
         return DictSnapshot(self.parameters, checkpoint_id, streams, dict(self._signatures), groups)
@@ -402,7 +382,7 @@ class DictBackend(KeyedStateBackend):
         if found is None or found == (signature, namespace_kind):
             return
         same_kind = found[0].partition("<")[0] == signature.partition("<")[0]
-        raise (SerializerIncompatibleError if same_kind else StateTypeError)(
+        raise (errors.SerializerIncompatibleError if same_kind else errors.StateTypeError)(
             f"The snapshot holds {found[0]} of {found[1]} namespaces, and cannot be used as "
             f"{signature} of {namespace_kind} namespaces.",
             state=name,
@@ -413,31 +393,28 @@ class DictBackend(KeyedStateBackend):
         try:
             with parameters.reader.open(handle.stream) as stream:
                 data = stream.read()
-            header, groups = msgspec.msgpack.decode(data, strict=True)
-            if header["key"] != parameters.key_serializer.type_info.signature:
-                raise SerializerIncompatibleError(
-                    f"The snapshot's keys are {header['key']}, not "
-                    f"{parameters.key_serializer.type_info.signature}."
-                )
-            for name, signature in header["states"].items():
+            key_type, signatures, groups = msgspec.msgpack.decode(data)
+            for name, signature in signatures.items():
                 self._signatures[name] = tuple(signature)
             for group, rows in groups.items():
                 if group in parameters.key_group_range:
                     for name, entry in rows:
                         self._restored.setdefault(name, []).append(_frozen(entry))
         except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RestoreError(
+            raise errors.RestoreError(
                 f"The snapshot was not written by a DictStore, or is damaged: {error}.",
                 operator=parameters.operator_name,
             ) from error
+        declared = parameters.key_serializer.type_info.signature
+        if key_type != declared:
+            raise errors.SerializerIncompatibleError(
+                f"The snapshot's keys are {key_type}, not {declared}."
+            )
 
 
 def _frozen(entry):
     """Make a timer, or an (address, value) pair, of what msgpack gives back as lists."""
-    if len(entry) == 3:
-        return tuple(entry)
-    address, value = entry
-    return tuple(address), value
+    return tuple(entry) if len(entry) == 3 else (tuple(entry[0]), entry[1])
 
 
 def _copied(entry):
@@ -448,7 +425,7 @@ def _unexpired(entries, oldest_ms):
     """Yield the entries of a state with TTL less what is older; times stand in front."""
 
     def is_alive(data):
-        return MILLISECONDS.unpack_from(data)[0] > oldest_ms
+        return int.from_bytes(data[:8], "big", signed=True) > oldest_ms
 
     for address, entry in entries.items():
         if isinstance(entry, bytes):
@@ -468,10 +445,7 @@ class DictSnapshot(Snapshot):
         self._parameters = parameters
         self._checkpoint_id = checkpoint_id
         self._streams = streams
-        self._header = {
-            "key": parameters.key_serializer.type_info.signature,
-            "states": signatures,
-        }
+        self._signatures = signatures
         self._groups = groups
         self._cancelled = False
 
@@ -481,7 +455,8 @@ class DictSnapshot(Snapshot):
             return None
         out = self._streams.open(SnapshotScope.EXCLUSIVE)
         try:
-            data = msgspec.msgpack.encode((self._header, self._groups))
+            key_type = self._parameters.key_serializer.type_info.signature
+            data = msgspec.msgpack.encode((key_type, self._signatures, self._groups))
             for start in range(0, len(data), 4096):
                 self._stop_if_cancelled()
                 out.write(data[start : start + 4096])
@@ -490,32 +465,25 @@ class DictSnapshot(Snapshot):
         except BaseException:
             out.abort()
             raise
-        key_groups = self._parameters.key_group_range
-        offsets = (0,) * key_groups.count
-        return KeyGroupsHandle(key_groups.start, offsets, stream, savepoint=False)
+        groups = self._parameters.key_group_range
+        return KeyGroupsHandle(groups.start, (0,) * groups.count, stream, savepoint=False)
 
     def cancel(self):
         self._cancelled = True
 
     def _stop_if_cancelled(self):
         if self._cancelled:
-            raise CheckpointDeclinedError(
+            raise errors.CheckpointDeclinedError(
                 "The snapshot was cancelled.", checkpoint=self._checkpoint_id
             )
 
 
 class DictStore(StateStore):
-    """What `state.backend.type` names."""
-
     def create_keyed_backend(self, parameters):
         return DictBackend(parameters)
 
 
 def main():
-    """Run a small job on it."""
-    from millpond.common import Configuration, Types
-    from millpond.datastream import StreamExecutionEnvironment
-
     configuration = Configuration()
     configuration.set_string("state.backend.type", f"{__name__}.DictStore")
     env = StreamExecutionEnvironment.get_execution_environment(configuration)

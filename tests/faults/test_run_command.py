@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -53,8 +51,11 @@ source = env.from_source(
 checked = source.map(look, Types.LONG()).name("look").uid("look")
 keyed = checked.key_by(lambda value: value % 10, Types.LONG())
 summed = keyed.reduce(lambda a, b: a + b).uid(os.environ.get("SUM_UID", "sum"))
-sink = FileSink.for_row_format(str(directory / "out"), Encoder.simple_string_encoder()).build()
-summed.sink_to(sink).uid("sink")
+if "PRINT" in os.environ:
+    summed.print()
+else:
+    sink = FileSink.for_row_format(str(directory / "out"), Encoder.simple_string_encoder()).build()
+    summed.sink_to(sink).uid("sink")
 env.execute()
 print("finished")
 '''
@@ -71,6 +72,7 @@ class Job:
         self.checkpoints = directory / "checkpoints"
         self.program = directory / "job.py"
         self.program.write_text(PROGRAM)
+        self.settings = {}
         (directory / "temporary").mkdir()
 
     def command(self, *arguments, options=(), action="", **settings):
@@ -85,9 +87,9 @@ class Job:
             "restart-strategy.fixed-delay.attempts": "5",
             "restart-strategy.fixed-delay.delay": "1 ms",
             "io.tmp.dirs": str(self.directory / "temporary"),
-        } | settings
+        } | self.settings | settings
         return [
-            sys.executable, "-m", "millpond.cli", "run",
+            sys.executable, "-c", "from millpond.cli import main; main()", "run",
             *(part for key, value in defined.items() for part in ("-D", f"{key}={value}")),
             *options, str(self.program), str(self.directory), action,
         ]  # fmt: skip
@@ -108,10 +110,13 @@ class Job:
         return sorted(map(int, lines))
 
     def listing(self):
-        return sorted(
-            (str(path), path.read_bytes() if path.is_file() else b"")
-            for path in self.checkpoints.rglob("*")
-        )
+        """Every file, but those of checkpoints that were never completed."""
+        return {
+            str(path.relative_to(self.checkpoints)): path.read_bytes()
+            for path in sorted(self.checkpoints.rglob("*"))
+            if path.is_file()
+            and not (path.parent.name.startswith("chk-") and not (path.parent / "_metadata").exists())
+        }
 
 
 def expected():
@@ -151,7 +156,7 @@ def test_the_whole_process_is_killed_and_resumed(job):
             break
         time.sleep(0.02)
     assert list((job.directory / "temporary").iterdir()) == []
-    run = job.run(options=("--job-id", JOB_ID, "-p", "2"))
+    run = job.run(options=("--job-id", JOB_ID))
     assert run.returncode == 0, run.stderr
     assert job.results() == expected()
 
@@ -174,17 +179,47 @@ def crashed(job):
     )
 
 
-def test_a_damaged_state_file_falls_back_to_an_older_checkpoint_loudly(job):
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    path.write_bytes(bytes(data))
+
+
+def test_a_damaged_checkpoint_under_a_sink_that_commits_is_an_error_and_stays(job):
     checkpoints = crashed(job)
     assert len(checkpoints) >= 2
-    newest = checkpoints[-1][1]
-    metadata = newest / "_metadata"
-    data = bytearray(metadata.read_bytes())
-    data[len(data) // 2] ^= 0x55
-    metadata.write_bytes(bytes(data))
+    damage(checkpoints[-1][1] / "_metadata")
+    before = job.listing()
+    run = job.run(options=("--job-id", JOB_ID))
+    assert_one_paragraph(run, str(checkpoints[-1][1]), "--from-savepoint")
+    assert job.listing() == before
+    older = str(checkpoints[-2][1])
+    run = job.run(options=("--job-id", "ab" * 16, "--from-savepoint", older))
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("what", ["_metadata", "state file"])
+def test_a_damaged_checkpoint_falls_back_to_an_older_one_loudly(job, monkeypatch, what):
+    monkeypatch.setenv("PRINT", "1")
+    # Old-style full snapshots in files: what is damaged is found when the worker reads it.
+    job.settings = {
+        "state.backend.type": "hashmap",
+        "execution.checkpointing.incremental": "false",
+        "execution.checkpointing.data-inline-threshold": "0",
+    }
+    checkpoints = crashed(job)
+    assert len(checkpoints) >= 2
+    number, newest = checkpoints[-1]
+    if what == "_metadata":
+        damage(newest / what)
+    else:
+        for path in newest.iterdir():
+            if len(path.name) == 36:
+                damage(path)
     run = job.run(options=("--job-id", JOB_ID))
     assert run.returncode == 0, run.stderr
-    assert f"Checkpoint {checkpoints[-1][0]} cannot be used" in run.stderr
+    assert re.search(rf"heckpoint {number} (cannot be used|is damaged)", run.stderr), run.stderr
+    assert "finished" in run.stdout
 
 
 def test_only_damaged_checkpoints_are_an_error_and_stay(job):
@@ -194,6 +229,7 @@ def test_only_damaged_checkpoints_are_an_error_and_stay(job):
     before = job.listing()
     run = job.run(options=("--job-id", JOB_ID))
     assert_one_paragraph(run, "_metadata")
+    assert set(job.listing()) == set(before)
     assert job.listing() == before
 
 
@@ -223,9 +259,11 @@ def test_state_that_no_operator_claims(job, monkeypatch):
     monkeypatch.setenv("SUM_UID", "another")
     run = job.run(options=("--job-id", JOB_ID))
     assert_one_paragraph(run, "does not have")
+    assert set(job.listing()) == set(before)
     assert job.listing() == before
     run = job.run(options=("--from-savepoint", str(checkpoints[-1][1])))
     assert_one_paragraph(run, "does not have")
+    assert set(job.listing()) == set(before)
     assert job.listing() == before
 
 
@@ -234,4 +272,5 @@ def test_another_max_parallelism_is_refused(job):
     before = job.listing()
     run = job.run(options=("--job-id", JOB_ID), **{"pipeline.max-parallelism": "77"})
     assert_one_paragraph(run, "max parallelism")
+    assert set(job.listing()) == set(before)
     assert job.listing() == before

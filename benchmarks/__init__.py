@@ -1,0 +1,1 @@
+"""Benchmarks of the whole engine: `python -m benchmarks`, or `make bench`."""

@@ -1,0 +1,149 @@
+"""Whole jobs through the embedded engine, one core, checkpoints every 10 s to local files.
+
+The work is that of Java Flink's side of the comparison: a sequence of numbers is mapped to
+(key, value, time) by a lambda, keyed by a lambda, worked on and discarded. The events a second
+count all of it, not only the stateful operator.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.functions import (
+    CountAndSum,
+    CountPerKind,
+    Discard,
+    LastTen,
+    RunningSum,
+    ThirdField,
+)
+from benchmarks.measurement import Measurement, Stopwatch, repeated
+from millpond.common import Configuration, Time, Types, WatermarkStrategy
+from millpond.datastream import DataStream, StreamExecutionEnvironment
+from millpond.datastream.connectors.number_seq import NumberSequenceSource
+from millpond.datastream.window import EventTimeSessionWindows, TumblingEventTimeWindows
+
+__all__ = ("JOBS", "run_jobs")
+
+RECORD = Types.TUPLE([Types.LONG(), Types.LONG(), Types.LONG()])
+PAIR = Types.TUPLE([Types.LONG(), Types.LONG()])
+_MULTIPLIER = 2654435761
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: `build` adds its operators; `java` and `target` are M events/s by backend.
+
+    Event time is 100 records a ms; after each second of it nothing comes for `pause_ms`.
+    """
+
+    group: str
+    name: str
+    keys: int
+    build: Callable[[DataStream], DataStream]
+    java: dict[str, float]
+    target: dict[str, float]
+    pause_ms: int = 0
+
+
+def _by_key(stream: DataStream):
+    return stream.key_by(lambda value: value[0], key_type=Types.LONG())
+
+
+def _timed(stream: DataStream):
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(ThirdField())
+    return _by_key(stream.assign_timestamps_and_watermarks(strategy))
+
+
+def _process(function) -> Callable[[DataStream], DataStream]:
+    return lambda stream: _by_key(stream).process(function, output_type=PAIR)
+
+
+def _aggregated(assigner) -> Callable[[DataStream], DataStream]:
+    return lambda stream: (
+        _timed(stream)
+        .window(assigner)
+        .aggregate(CountAndSum(), accumulator_type=PAIR, output_type=PAIR)
+    )
+
+
+_SUM = {"heap": 3.16, "rocksdb": 0.267}
+_WINDOW = {"heap": 2.46, "rocksdb": 0.183}
+JOBS = (
+    Job("a", "keyed sum, generator function", 100_000, _process(RunningSum()), _SUM,
+        {"heap": 0.55 * 3.16, "rocksdb": 2.5 * 0.267}),
+    Job("b", "keyed sum, reduce", 100_000,
+        lambda stream: _by_key(stream).reduce(lambda a, b: (a[0], a[1] + b[1], b[2])),
+        _SUM, {"heap": 0.8 * 3.16}),
+    Job("b", "keyed sum, built-in", 100_000, lambda stream: _by_key(stream).sum(1),
+        _SUM, {"heap": 0.8 * 3.16}),
+    Job("c", "tumbling 1 s, aggregate", 10_000,
+        _aggregated(TumblingEventTimeWindows.of(Time.seconds(1))), _WINDOW,
+        {"heap": 0.45 * 2.46, "rocksdb": 3 * 0.183}),
+    # A key comes every 100 ms and stays away for 1 s after each second: sessions of 10 records.
+    Job("d", "sessions, gap 200 ms", 10_000,
+        _aggregated(EventTimeSessionWindows.with_gap(Time.milliseconds(200))), {}, {},
+        pause_ms=1000),
+    Job("e", "MapState, 10 counters a key", 100_000, _process(CountPerKind()), {}, {}),
+    Job("e", "ListState, add and every tenth read", 100_000, _process(LastTen()), {}, {}),
+)  # fmt: skip
+
+
+def run_jobs(group: str, *, quick: bool, repeats: int) -> Iterator[Measurement]:
+    """Run the jobs of a group on both backends."""
+    for job in JOBS:
+        if job.group != group:
+            continue
+        for backend in ("heap", "rocksdb"):
+            events = 2_000_000 if backend == "heap" else 1_000_000
+            if quick:
+                events //= 10
+
+            def run(job: Job = job, backend: str = backend, events: int = events) -> Stopwatch:
+                return run_job(job, backend, events)
+
+            yield Measurement(
+                group,
+                job.name,
+                backend,
+                "M/s",
+                **repeated(repeats, run, events / 1e6),
+                java=job.java.get(backend),
+                target=job.target.get(backend),
+                note=f"{events:,} events, {job.keys:,} keys",
+            )
+
+
+def run_job(job: Job, backend: str, events: int) -> Stopwatch:
+    """Run one job; return the times between the opening of its operators and their close."""
+    with tempfile.TemporaryDirectory(prefix="millpond-bench-") as directory:
+        env = StreamExecutionEnvironment.get_execution_environment(
+            Configuration.from_dict(
+                {
+                    "state.backend.type": "hashmap" if backend == "heap" else "rocksdb",
+                    "taskmanager.memory.managed.size": "512m",
+                    "execution.checkpointing.interval": "10 s",
+                    "execution.checkpointing.dir": Path(directory).as_uri(),
+                }
+            )
+        )
+        env.set_parallelism(1)
+        numbers = env.from_source(
+            NumberSequenceSource(0, events - 1),
+            WatermarkStrategy.no_watermarks(),
+            "numbers",
+            type_info=Types.LONG(),
+        )
+        job.build(numbers.map(_record(job), output_type=RECORD)).sink_to(Discard())
+        env.execute(job.name)
+    return Discard.watch
+
+
+def _record(job: Job) -> Callable[[int], tuple[int, int, int]]:
+    keys, pause_ms = job.keys, job.pause_ms
+    if pause_ms:
+        return lambda i: ((i * _MULTIPLIER) % keys, i, i // 100 + i // 100_000 * pause_ms)
+    return lambda i: ((i * _MULTIPLIER) % keys, i, i // 100)

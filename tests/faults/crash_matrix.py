@@ -1,0 +1,122 @@
+"""Dies at every durable step of the reference job on every backend, recovers, compares: a table.
+
+Run it as ``python tests/faults/crash_matrix.py [--every N] [--parallelism P ...]``; it prints the
+table of docs/reliability.md and exits with 1 when a result was lost or came twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from millpond.testing.faulty_filesystem import Fault, SimulatedCrash
+
+KINDS = ("process dies", "power fails", "write is torn")
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    backend: str
+    parallelism: int
+    kind: str
+    steps: int = 0
+    crashes: int = 0
+    lost: int = 0
+    repeated: int = 0
+
+
+def load_reference_job():
+    """Import the reference job, which lives where pytest looks for it."""
+    path = Path(__file__).with_name("conftest.py")
+    specification = importlib.util.spec_from_file_location("faults_reference_job", path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def calm_answer(job):
+    world = job.World()
+    job.finished(world.run("memory", options={"execution.checkpointing.interval": "10 h"}))
+    return world.answer
+
+
+def steps_of(job, backend, **options):
+    """Return the names of the durable steps up to the last commit."""
+    world = job.World()
+    job.finished(world.run(backend, **options))
+    names = [operation.name for operation in world.files.operations]
+    return names[: len(names) - names[::-1].index("committed")]
+
+
+def crash_once(job, backend, kind, number, options):
+    """Die at a step and recover in a new process; return the answer, None without a crash."""
+    world = job.World()
+    if kind == "write is torn":
+        fault = Fault("write", skip=number, keep_bytes=number % 50, crash=True)
+        world.files.inject(fault)
+    else:
+        world.files.crash_at(number)
+    try:
+        world.run(backend, **options)
+    except SimulatedCrash:
+        pass
+    else:
+        return None
+    if kind == "power fails":
+        luck = Random(number)
+        world.files.power_loss(lambda: luck.random() < 0.5)
+    job.finished(world.reborn().run(backend, resume=True, **options))
+    return world.answer
+
+
+def fill(job, calm, row, every):
+    """Crash at every step of a row's kind, or every so manieth."""
+    options = {"seed": row.parallelism, "parallelism": row.parallelism}
+    names = steps_of(job, row.backend, **options)
+    row.steps = names.count("write") if row.kind == "write is torn" else len(names)
+    for number in range(every // 2, row.steps, every):
+        answer = crash_once(job, row.backend, row.kind, number, options)
+        if answer is not None:
+            row.crashes += 1
+            row.lost += (calm - answer).total()
+            row.repeated += (answer - calm).total()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--every", type=int, default=1, help="one step in so many")
+    parser.add_argument("--parallelism", type=int, nargs="+", default=[1, 3])
+    arguments = parser.parse_args()
+    job = load_reference_job()
+    calm = calm_answer(job)
+    started = time.monotonic()
+    rows = [
+        Row(backend, parallelism, kind)
+        for backend in job.BACKENDS
+        for parallelism in arguments.parallelism
+        for kind in KINDS
+    ]
+    print("| Backend | Parallelism | What happens | Durable steps | Crashes | Lost | Repeated |")
+    print("|---|---:|---|---:|---:|---:|---:|")
+    for row in rows:
+        fill(job, calm, row, arguments.every)
+        print(
+            f"| {row.backend} | {row.parallelism} | {row.kind} | {row.steps} | {row.crashes} "
+            f"| {row.lost} | {row.repeated} |",
+            flush=True,
+        )
+    crashes = sum(row.crashes for row in rows)
+    print(f"\n{crashes} crashes, {calm.total()} results each, {time.monotonic() - started:.0f} s")
+    sys.exit(any(row.lost or row.repeated for row in rows))
+
+
+if __name__ == "__main__":
+    main()

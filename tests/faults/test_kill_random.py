@@ -1,0 +1,33 @@
+"""A short form of kill_random.py: real processes, real SIGKILL, a round a backend."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from random import Random
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def kill_random():
+    path = Path(__file__).with_name("kill_random.py")
+    specification = importlib.util.spec_from_file_location("kill_random", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "rocksdb", "rocksdb-incremental"])
+def test_nothing_is_lost_or_repeated(kill_random, tmp_path, backend):
+    kills = kill_random.play_round(tmp_path, backend, Random(backend), most_kills=4)
+    assert kill_random.committed(tmp_path) == kill_random.expected()
+    assert kills.total() > 0
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("backend", ["filesystem", "rocksdb", "rocksdb-incremental"])
+def test_nothing_is_lost_or_repeated_in_many_rounds(kill_random, tmp_path, backend, number):
+    kill_random.play_round(tmp_path, backend, Random(f"{backend} {number}"))
+    assert kill_random.committed(tmp_path) == kill_random.expected()
