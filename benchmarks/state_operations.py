@@ -35,7 +35,6 @@ _MAP = MapStateDescriptor("map", Types.LONG(), Types.LONG())
 _LIST_STATE = ListStateDescriptor("list", Types.LONG())
 
 
-
 def _value_get(store: KeyedStateBackend, state: Any, keys: list[int]) -> None:
     for store.current_key in keys:
         state.value()
@@ -129,17 +128,13 @@ def run_state_operations(*, quick: bool, repeats: int) -> Iterator[Measurement]:
                 operations = _shuffled(keys, many if "uncached" not in backend else len(keys))
                 run = partial(_run, store, state, operation, operations)
 
-                if name.startswith("list add"):
-                    repeats_here = 1  # the lists grow
-                else:
-                    run()  # what is cached is cached from now on
-                    repeats_here = repeats
+                run()  # what is cached is cached from now on
                 yield Measurement(
                     "f",
                     name,
                     backend,
                     "M/s",
-                    **repeated(repeats_here, run, len(operations) / 1e6),
+                    **repeated(repeats, run, len(operations) / 1e6),
                     java=java,
                     target=factor * java,
                     note=f"{len(keys):,} keys",

@@ -1,0 +1,82 @@
+"""The command: `python -m benchmarks [--only a,b] [--quick] [--repeats N] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.machine import load, machine_facts
+from benchmarks.measurement import Measurement
+from benchmarks.report import GROUPS, print_group, write_json
+
+_RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    """Run what was asked for; print a table a group and write one JSON file."""
+    arguments = _arguments()
+    started = datetime.now(UTC)
+    run: dict[str, object] = {
+        "started": started.isoformat(timespec="seconds"),
+        "quick": arguments.quick,
+        "repeats": arguments.repeats,
+        "machine": machine_facts(),
+        "load_before": load(),
+    }
+    path = arguments.json or _RESULTS / f"{started:%Y%m%dT%H%M%SZ}.json"
+    print(f"machine: {run['machine']}\nload: {run['load_before']}")
+    measurements: list[Measurement] = []
+    for group in arguments.only:
+        of_group = list(_run(group, quick=arguments.quick, repeats=arguments.repeats))
+        measurements += of_group
+        print_group(group, of_group)
+        # After each group, so that an interrupted run leaves what it measured.
+        write_json(path, {**run, "load_after": load()}, measurements)
+    print(f"written to {path}")
+    return 0
+
+
+def _run(group: str, *, quick: bool, repeats: int) -> Iterator[Measurement]:
+    # Imported here: start-up is measured in processes of its own, but a group needs only its own.
+    if group == "f":
+        from benchmarks.state_operations import run_state_operations
+
+        return run_state_operations(quick=quick, repeats=repeats)
+    if group == "g":
+        from benchmarks.snapshots import run_snapshots
+
+        return run_snapshots(quick=quick, repeats=repeats)
+    if group == "h":
+        from benchmarks.startup import run_startup
+
+        return run_startup(quick=quick, repeats=repeats)
+    from benchmarks.jobs import run_jobs
+
+    return run_jobs(group, quick=quick, repeats=repeats)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure Millpond on this machine.",
+        epilog="; ".join(f"{group}: {what}" for group, what in GROUPS.items()),
+    )
+    parser.add_argument("--only", default=",".join(GROUPS), help="groups, for example a,b")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work, and noisier")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of which the median counts")
+    parser.add_argument("--json", type=Path, help="where to write; default benchmarks/results/")
+    arguments = parser.parse_args()
+    arguments.only = [group.strip() for group in arguments.only.split(",") if group.strip()]
+    unknown = [group for group in arguments.only if group not in GROUPS]
+    if unknown or not arguments.only:
+        parser.error(f"there is no group {', '.join(unknown)}; groups are {', '.join(GROUPS)}")
+    if arguments.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

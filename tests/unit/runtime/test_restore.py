@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+
+from millpond.checkpoint.completed import CompletedCheckpoint
+from millpond.checkpoint.location import CheckpointLocation
+from millpond.datastream.operator_spec import COLLECT_UID
+from millpond.errors import SavepointMismatchError
+from millpond.formats.handles import (
+    CheckpointMetadata,
+    InlineHandle,
+    KeyGroupsHandle,
+    OperatorState,
+    SubtaskState,
+)
+from millpond.runtime.job_graph import JobGraph, JobVertex, OperatorNode
+from millpond.runtime.operator_id import operator_id_of_uid
+from millpond.runtime.restore import restore_from
+
+
+def graph(*, uid="counts", parallelism=2, maximum=128, is_set=False):
+    node = OperatorNode(
+        operator_id_of_uid(uid), "counter", uid, b"", None, None, None, frozenset()
+    )
+    vertex = JobVertex(0, (node,), (), parallelism, maximum, is_set)
+    return JobGraph("job", (vertex,), ())
+
+
+def snapshot(*, uid="counts", maximum=128, empty=False):
+    handle = KeyGroupsHandle(0, (0,) * maximum, InlineHandle(b"state"))
+    subtask = SubtaskState() if empty else SubtaskState(keyed_managed=(handle,))
+    operator = OperatorState(operator_id_of_uid(uid), 1, maximum, {0: subtask}, name="old name")
+    location = CheckpointLocation(7, "memory:///chk-7")
+    return CompletedCheckpoint(7, CheckpointMetadata(7, (operator,)), location, {})
+
+
+def restored(graph, checkpoint, *, allow=False):
+    return restore_from(checkpoint, graph, allow_non_restored_state=allow)
+
+
+def test_nothing_to_restore():
+    one = graph()
+    assert restored(one, None) == (one, None)
+
+
+def test_operators_are_found_by_id():
+    _, restore = restored(graph(), snapshot())
+    assert restore.checkpoint_id == 7
+    assert list(restore.operators) == [operator_id_of_uid("counts")]
+
+
+def test_state_without_operator_is_refused_and_named():
+    with pytest.raises(SavepointMismatchError) as caught:
+        restored(graph(uid="sums"), snapshot())
+    text = str(caught.value)
+    for part in (operator_id_of_uid("counts").hex(), "old name", "counter (sums)", "chk-7"):
+        assert part in text
+
+
+def test_state_without_operator_may_be_dropped():
+    _, restore = restored(graph(uid="sums"), snapshot(), allow=True)
+    assert restore.operators == {}
+
+
+def test_an_operator_without_state_may_go():
+    assert restored(graph(uid="sums"), snapshot(empty=True))[1].operators == {}
+
+
+def test_held_back_results_of_a_client_may_go():
+    assert restored(graph(), snapshot(uid=COLLECT_UID))[1].operators == {}
+
+
+def test_the_max_parallelism_of_the_snapshot_is_taken_over():
+    changed, _ = restored(graph(maximum=256), snapshot(maximum=64))
+    assert changed.vertices[0].max_parallelism == 64
+
+
+def test_a_max_parallelism_that_was_set_must_be_that_of_the_snapshot():
+    restored(graph(maximum=64, is_set=True), snapshot(maximum=64))
+    with pytest.raises(SavepointMismatchError, match="was 64 in the snapshot"):
+        restored(graph(maximum=128, is_set=True), snapshot(maximum=64))
+
+
+def test_the_parallelism_may_not_be_above_it():
+    with pytest.raises(SavepointMismatchError, match="parallelism 9 is above"):
+        restored(graph(parallelism=9), snapshot(maximum=8))
