@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.machine import load, machine_facts
-from benchmarks.measurement import Measurement
 from benchmarks.report import GROUPS, print_group, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.measurement import Measurement
 
 _RESULTS = Path(__file__).parent / "results"
 

@@ -8,9 +8,9 @@ count all of it, not only the stateful operator.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.functions import (
     CountAndSum,
@@ -25,6 +25,9 @@ from millpond.common import Configuration, Time, Types, WatermarkStrategy
 from millpond.datastream import DataStream, StreamExecutionEnvironment
 from millpond.datastream.connectors.number_seq import NumberSequenceSource
 from millpond.datastream.window import EventTimeSessionWindows, TumblingEventTimeWindows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ("JOBS", "run_jobs")
 

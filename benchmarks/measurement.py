@@ -1,11 +1,14 @@
-"""`Measurement`: one benchmark's runs, and what is said about them: median, smallest and largest."""
+"""`Measurement`: the runs of one benchmark, and what is said about them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("Measurement", "Stopwatch", "repeated")
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measurement import Measurement, Stopwatch
 from benchmarks.stores import open_backend
@@ -24,6 +23,9 @@ from millpond.state.contract.definition import StateDefinition
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 from millpond.state.contract.namespace import VOID
 from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ("run_snapshots",)
 

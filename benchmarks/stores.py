@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millpond.clock import SystemClock
 from millpond.common import Configuration, Types
-from millpond.formats.handles import KeyedHandle
 from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.key_group import KeyGroupRange
 from millpond.state.contract.keyed_backend import (
@@ -17,9 +16,14 @@ from millpond.state.contract.keyed_backend import (
     KeyedStateBackend,
     StateStore,
 )
-from millpond.state.contract.snapshot import SnapshotReader
 from millpond.state.heap.store import HeapStateStore
 from millpond.testing.memory_snapshots import MemorySnapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from millpond.formats.handles import KeyedHandle
+    from millpond.state.contract.snapshot import SnapshotReader
 
 __all__ = ("open_backend",)
 

@@ -61,8 +61,10 @@ class ManualClock:
         return self._now_ms / 1000
 
     def sleep(self, seconds: float) -> None:
-        """Move on by so many seconds without waiting."""
-        self._now_ms += round(seconds * 1000)
+        """Move on by so many seconds without waiting, at least 1 ms if it is any time at all."""
+        if seconds > 0:
+            # Whoever sleeps until a deadline must get there, however little is left.
+            self._now_ms += max(1, round(seconds * 1000))
 
     def advance(self, milliseconds: int) -> None:
         """Move on by so many milliseconds."""

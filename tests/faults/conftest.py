@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import pytest
 
@@ -38,6 +39,7 @@ from millpond.datastream.state import (
 from millpond.datastream.window import TumblingEventTimeWindows
 from millpond.engines.embedded import EmbeddedEngine
 from millpond.filesystem import MemoryFileSystem
+from millpond.runtime.job_listener import JobListener
 from millpond.testing.faulty_filesystem import FaultyFileSystem, SimulatedCrash
 from millpond.testing.ledger_sink import Ledger, LedgerSink
 from millpond.testing.snapshot_executor import DelayedExecutor, ImmediateExecutor
@@ -69,7 +71,7 @@ def make_records(seed=11):
 class Trouble:
     """Raises in user code when it was passed so often; once."""
 
-    armed: dict[str, int] = {}
+    armed: ClassVar[dict[str, int]] = {}
     raised = 0
 
     @classmethod
@@ -204,7 +206,11 @@ class World:
 
     def __post_init__(self):
         self.files = FaultyFileSystem(self.memory, TickingClock())
-        self.ledger = Ledger(lambda name, transaction: self.files.step(name, transaction))
+        self.ledger = Ledger(self.step)
+
+    def step(self, name, transaction):
+        """Count a step of the ledger as one of the file system of the present process."""
+        self.files.step(name, transaction)
 
     def reborn(self):
         """The process died and another one starts: the same disk and sink, no faults."""
@@ -258,7 +264,7 @@ class World:
             env.set_state_backend(BACKENDS[backend]())
             describe(env, self.ledger)
             program = env._take_program("reference")
-        with engine._open(program, engine._listener or _Silent()) as run:
+        with engine._open(program, JobListener()) as run:
             for step, _ in enumerate(run.manager.steps()):
                 if act is not None:
                     act(step, run.manager)
@@ -268,12 +274,6 @@ class World:
     def answer(self):
         """All committed results, as a multiset."""
         return Counter(self.ledger.committed)
-
-
-def _Silent():
-    from millpond.runtime.job_listener import JobListener
-
-    return JobListener()
 
 
 def finished(outcome):

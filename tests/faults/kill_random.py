@@ -29,7 +29,7 @@ BACKENDS = {
     },
 }
 
-PROGRAM = '''
+PROGRAM = """
 import sys, time
 from pathlib import Path
 from millpond.common import Encoder, Types
@@ -67,7 +67,7 @@ sink = FileSink.for_row_format(str(directory / "out"), Encoder.simple_string_enc
 results.sink_to(sink).uid("sink")
 env.execute()
 marker.touch()
-'''
+"""
 
 
 def expected():

@@ -23,17 +23,13 @@ def run_in_legs(one, finished, legs, **options):
     path = None
     for backend, parallelism in legs[:-1]:
         stop = Stop(10)
-        finished(
-            one.run(backend, parallelism=parallelism, savepoint=path, act=stop, **options)
-        )
+        finished(one.run(backend, parallelism=parallelism, savepoint=path, act=stop, **options))
         path = stop.path.result(0)
     backend, parallelism = legs[-1]
     finished(one.run(backend, parallelism=parallelism, savepoint=path, **options))
 
 
-@pytest.mark.parametrize(
-    "backend", ["memory", "filesystem", "rocksdb full", "rocksdb incremental"]
-)
+@pytest.mark.parametrize("backend", ["memory", "filesystem", "rocksdb full", "rocksdb incremental"])
 @pytest.mark.parametrize("seed", [None, 4])
 def test_the_parallelism_changes_by_savepoints(world, calm, finished, backend, seed):
     one = world()

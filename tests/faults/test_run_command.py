@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 JOB_ID = "c0de" * 8
 
-PROGRAM = '''
+PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 from millpond.common import Encoder, Types
@@ -58,7 +57,7 @@ else:
     summed.sink_to(sink).uid("sink")
 env.execute()
 print("finished")
-'''
+"""
 
 
 @pytest.fixture
@@ -67,7 +66,7 @@ def job(tmp_path):
 
 
 class Job:
-    def __init__(self, directory: Path):
+    def __init__(self, directory):
         self.directory = directory
         self.checkpoints = directory / "checkpoints"
         self.program = directory / "job.py"
@@ -76,18 +75,22 @@ class Job:
         (directory / "temporary").mkdir()
 
     def command(self, *arguments, options=(), action="", **settings):
-        defined = {
-            "state.backend.type": "rocksdb",
-            "execution.checkpointing.incremental": "true",
-            "execution.checkpointing.dir": str(self.checkpoints),
-            "execution.checkpointing.interval": "20 ms",
-            "execution.checkpointing.num-retained": "3",
-            "millpond.batch-size": "32",
-            "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": "5",
-            "restart-strategy.fixed-delay.delay": "1 ms",
-            "io.tmp.dirs": str(self.directory / "temporary"),
-        } | self.settings | settings
+        defined = (
+            {
+                "state.backend.type": "rocksdb",
+                "execution.checkpointing.incremental": "true",
+                "execution.checkpointing.dir": str(self.checkpoints),
+                "execution.checkpointing.interval": "20 ms",
+                "execution.checkpointing.num-retained": "3",
+                "millpond.batch-size": "32",
+                "restart-strategy.type": "fixed-delay",
+                "restart-strategy.fixed-delay.attempts": "5",
+                "restart-strategy.fixed-delay.delay": "1 ms",
+                "io.tmp.dirs": str(self.directory / "temporary"),
+            }
+            | self.settings
+            | settings
+        )
         return [
             sys.executable, "-c", "from millpond.cli import main; main()", "run",
             *(part for key, value in defined.items() for part in ("-D", f"{key}={value}")),
@@ -115,7 +118,7 @@ class Job:
             str(path.relative_to(self.checkpoints)): path.read_bytes()
             for path in sorted(self.checkpoints.rglob("*"))
             if path.is_file()
-            and not (path.parent.name.startswith("chk-") and not (path.parent / "_metadata").exists())
+            and (not path.parent.name.startswith("chk-") or (path.parent / "_metadata").exists())
         }
 
 

@@ -56,9 +56,7 @@ def test_storage_fails_and_the_job_goes_on(world, calm, finished, backend, opera
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_storage_failures_beyond_what_is_tolerated_restart_the_job(
-    world, calm, finished, backend
-):
+def test_storage_failures_beyond_what_is_tolerated_restart_the_job(world, calm, finished, backend):
     one = world()
     one.files.inject(Fault("publish", "*_metadata*", skip=2, error=errno.ENOSPC))
     outcome = finished(one.run(backend, seed=5))

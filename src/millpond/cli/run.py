@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import runpy
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 
 import click
 
-from millpond.errors import ConfigurationError
+from millpond.errors import ConfigurationError, MillpondError
 
 __all__ = ("command",)
 
@@ -88,4 +90,18 @@ def command(
     sys.argv = [str(job), *arguments]
     sys.path.insert(0, str(job.resolve().parent))
     with LaunchWith(Launch(engine, tuple(options), config_dir)):
-        runpy.run_path(str(job), run_name="__main__")
+        try:
+            runpy.run_path(str(job), run_name="__main__")
+        except MillpondError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's own, shown as Python shows it
+            traceback.print_exception(error.with_traceback(_program_frames(error, job)))
+            sys.exit(1)
+
+
+def _program_frames(error: Exception, job: Path) -> TracebackType | None:
+    """Drop the frames of this command in front of the program's first one."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename != str(job):
+        frame = frame.tb_next
+    return frame or error.__traceback__

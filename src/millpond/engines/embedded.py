@@ -96,7 +96,5 @@ class EmbeddedEngine:
         def launch() -> WorkerConnection:
             return InProcessConnection(self._clock, executor, root, self._resolve)
 
-        setup = JobSetup(
-            self._clock, self._random, listener, job_id, self._resume, self._resolve
-        )
+        setup = JobSetup(self._clock, self._random, listener, job_id, self._resume, self._resolve)
         return JobRun(setup.job_manager(program, launch), job_id, own)

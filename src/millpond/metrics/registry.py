@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Self, TypeVar, final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ("Counter", "Distribution", "Gauge", "Meter", "MetricGroup", "MetricRegistry")
+__all__ = ("Counter", "Distribution", "Gauge", "Meter", "Metric", "MetricGroup", "MetricRegistry")
+
+
+class Metric:
+    """Root of the metrics."""
+
+    __slots__ = ()
 
 
 @final
-class Counter:
+class Counter(Metric):
     """A number that is counted up and down."""
 
     __slots__ = ("_count",)
@@ -34,7 +40,7 @@ class Counter:
 
 
 @final
-class Gauge:
+class Gauge(Metric):
     """A number that is asked for when somebody looks."""
 
     __slots__ = ("_read",)
@@ -48,7 +54,7 @@ class Gauge:
 
 
 @final
-class Meter:
+class Meter(Metric):
     """Events, counted; whoever reads it makes a rate of two readings."""
 
     __slots__ = ("_count", "time_span_seconds")
@@ -67,7 +73,7 @@ class Meter:
 
 
 @final
-class Distribution:
+class Distribution(Metric):
     """The last 1,024 of many numbers, with sum and count of all."""
 
     __slots__ = ("_count", "_sum", "_values")
@@ -101,7 +107,6 @@ class Distribution:
         return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
 
 
-Metric = Counter | Gauge | Meter | Distribution
 _MetricT = TypeVar("_MetricT", Counter, Gauge, Meter, Distribution)
 
 

@@ -152,7 +152,6 @@ class BroadcastProcessOperator(UserFunctionOperator, TwoInputOperator):
         timestamps: list[int] | None = None if batch.timestamps is None else []
         try:
             for key, value, timestamp in zip(
-                
                 batch.keys or repeat(NO_KEY),
                 batch.values,
                 batch.timestamps or repeat(None),

@@ -82,7 +82,6 @@ class CoProcessOperator(UserFunctionOperator, TwoInputOperator):
         timestamps: list[int] | None = None if batch.timestamps is None else []
         try:
             for key, value, timestamp in zip(
-                
                 batch.keys or repeat(None),
                 batch.values,
                 batch.timestamps or repeat(None),

@@ -23,6 +23,7 @@ from millpond.errors import StateError, StateTypeError
 from millpond.state.contract.definition import StateDefinition
 
 if TYPE_CHECKING:
+    from millpond.metrics.registry import MetricGroup
     from millpond.operators.operator import OperatorContext
 
 __all__ = ("SubtaskRuntimeContext",)
@@ -63,7 +64,7 @@ class SubtaskRuntimeContext(RuntimeContext):
         """Return a global job parameter."""
         return self._context.job_parameters.get(key, default_value)
 
-    def get_metrics_group(self) -> Any:
+    def get_metrics_group(self) -> MetricGroup:
         """Return the operator's metric group."""
         return self._context.metric_group
 
@@ -91,7 +92,9 @@ class SubtaskRuntimeContext(RuntimeContext):
         self, state_descriptor: AggregatingStateDescriptor
     ) -> AggregatingState[Any, Any]:
         """Return the aggregating state of the current key."""
-        state: AggregatingState[Any, Any] = self._state(state_descriptor, AggregatingStateDescriptor)
+        state: AggregatingState[Any, Any] = self._state(
+            state_descriptor, AggregatingStateDescriptor
+        )
         return state
 
     def _state(self, descriptor: StateDescriptor, kind: type) -> Any:

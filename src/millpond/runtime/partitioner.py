@@ -26,7 +26,7 @@ Partition = Callable[[Batch], Sequence[tuple[int, Batch]]]
 """Returns (channel, batch) pairs; channels that get nothing are left out."""
 
 
-def partitioner_for(
+def partitioner_for(  # noqa: PLR0911 - one kind a line
     partitioning: Partitioning,
     *,
     source_index: int,
@@ -54,21 +54,19 @@ def partitioner_for(
     return _in_turn(range(target_parallelism))
 
 
-def _user_code_error(error: Exception, what: str, target: str) -> MillpondError:
-    if isinstance(error, MillpondError):
-        return error
-    wrapped = UserCodeError(
+def _user_code_error(error: Exception, what: str, target: str) -> UserCodeError:
+    return UserCodeError(
         f"The {what} raised {type(error).__name__}: {error}.", operator=target or None
     )
-    wrapped.__cause__ = error
-    return wrapped
 
 
 def _selected(selector: Callable[[Any], Any], values: Sequence[Any], target: str) -> list[Any]:
     try:
         return [selector(value) for value in values]
+    except MillpondError:
+        raise
     except Exception as error:
-        raise _user_code_error(error, "key selector", target)  # noqa: B904 - has its cause
+        raise _user_code_error(error, "key selector", target) from error
 
 
 def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
@@ -110,8 +108,10 @@ def _custom(partitioning: CustomPartitioning, parallelism: int, target: str) -> 
         keys = _selected(selector, batch.values, target)
         try:
             targets = [choose(key, parallelism) for key in keys]
+        except MillpondError:
+            raise
         except Exception as error:
-            raise _user_code_error(error, "custom partitioner", target)  # noqa: B904
+            raise _user_code_error(error, "custom partitioner", target) from error
         for chosen in targets:
             if not 0 <= chosen < parallelism:
                 raise InvalidProgramError(
@@ -127,7 +127,7 @@ def _custom(partitioning: CustomPartitioning, parallelism: int, target: str) -> 
 def _shuffle(source_index: int, parallelism: int) -> Partition:
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         # Seeded anew by each batch: a run that resumes in the middle deals as the calm run did.
-        dice = random.Random(f"{source_index} {len(batch)}")
+        dice = random.Random(f"{source_index} {len(batch)}")  # noqa: S311 - no secret
         targets = dice.choices(range(parallelism), k=len(batch))
         return _deal(batch, targets, parallelism, None)
 

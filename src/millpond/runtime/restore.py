@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from millpond.checkpoint.reader import SnapshotSource
-from millpond.errors import SavepointMismatchError
 from millpond.datastream.operator_spec import COLLECT_UID
+from millpond.errors import SavepointMismatchError
 from millpond.runtime.message import Restore
 from millpond.runtime.operator_id import operator_id_of_uid
 

@@ -80,7 +80,7 @@ class Task:
         for closing in closable:
             try:
                 closing.close()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - collected, and raised below
                 failures.append(error)
         if failures:
             raise failures[0]
@@ -161,7 +161,7 @@ class Task:
                     snapshot.keyed_state = context.keyed_backend.snapshot(
                         barrier.checkpoint_id, streams, barrier.options
                     )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again with the place
             for snapshot in captured:
                 for part in snapshot.parts():
                     part.cancel()

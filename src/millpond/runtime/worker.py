@@ -87,7 +87,7 @@ class Worker:
         """Act on a message of the job manager; failures are reported, not raised."""
         try:
             self._dispatch(message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the job manager decides what it means
             self._fail(error)
 
     def step(self) -> bool:
@@ -96,7 +96,7 @@ class Worker:
             return False
         try:
             return self._cycle()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the job manager decides what it means
             self._fail(error)
             return True
 
@@ -254,7 +254,7 @@ class Worker:
     def _fail(self, error: Exception) -> None:
         try:
             self._close_tasks()
-        except Exception as closing:
+        except Exception as closing:  # noqa: BLE001 - must not hide the first failure
             error.add_note(f"Closing the tasks failed as well: {closing}")
         self._send(Failed.of(error))
 
@@ -272,7 +272,7 @@ class Worker:
         for task in self._tasks:
             try:
                 task.close()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - all are closed before one is raised
                 failures.append(error)
         if self._store is not None:
             self._store.close()

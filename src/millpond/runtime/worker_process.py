@@ -59,7 +59,7 @@ class ProcessConnection:
             [*python_path, *(path for path in sys.path if path)]
         )
         self._connection = ours
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
             [
                 sys.executable,
                 "-m",

@@ -1,4 +1,4 @@
-"""Every operation of the public API gives the same results at parallelism 1 and 3, on each store."""
+"""Every public operation gives the same results at parallelism 1 and 3, on each store."""
 
 from __future__ import annotations
 
@@ -148,7 +148,8 @@ class Counting(SourceFunction):
         self.running = True
 
     def run(self, ctx):
-        for number in range(ctx.get_index_of_this_subtask(), 10, ctx.get_number_of_parallel_subtasks()):
+        first, step = ctx.get_index_of_this_subtask(), ctx.get_number_of_parallel_subtasks()
+        for number in range(first, 10, step):
             if not self.running:
                 return
             yield number
@@ -183,20 +184,18 @@ def test_a_source_function_goes_on_after_a_failure(env, tmp_path):
     assert marker.exists()
 
 
-def test_a_sink_function(env):
+def test_a_sink_function(env, tmp_path):
+    path = tmp_path / "lines"
+
     class Append(SinkFunction):
         def invoke(self, value, context):
             assert context.timestamp() is None
-            with open(path, "a") as file:
+            with path.open("a") as file:
                 file.write(f"{value}\n")
 
-    import tempfile
-
-    with tempfile.NamedTemporaryFile("r") as file:
-        path = file.name
-        env.from_collection(range(5)).add_sink(Append())
-        env.execute()
-        assert sorted(file.read().split()) == list("01234")
+    env.from_collection(range(5)).add_sink(Append())
+    env.execute()
+    assert sorted(path.read_text().split()) == list("01234")
 
 
 def test_print_writes_as_pyflink_does(capsys):
@@ -265,7 +264,7 @@ class EveryState(KeyedProcessFunction):
             ReducingStateDescriptor("reducing", lambda a, b: a + b, Types.INT())
         )
         self.aggregating = get.get_aggregating_state(
-            AggregatingStateDescriptor("aggregating", Mean(), Types.TUPLE([Types.INT(), Types.INT()]))
+            AggregatingStateDescriptor("mean", Mean(), Types.TUPLE([Types.INT(), Types.INT()]))
         )
 
     def process_element(self, value, ctx):
@@ -492,13 +491,13 @@ def test_broadcast_state(env):
         got = list(results)
     copies = env.get_parallelism()
     assert got.count(("rule", {"a": 1})) == got.count(("rule", {"b": 2})) == copies
-    assert [value for value in got if value[0] == 5][0][1] in ({}, {"a": 1, "b": 2})
+    assert next(value for value in got if value[0] == 5)[1] in ({}, {"a": 1, "b": 2})
 
 
 def test_keyed_broadcast_state(keyed_env):
     class Rules(KeyedBroadcastProcessFunction):
         def open(self, runtime_context):
-            self.count = runtime_context.get_state(COUNT)
+            self.count = runtime_context.get_state(count)
 
         def process_element(self, value, ctx):
             self.count.update((self.count.value() or 0) + value[1])
@@ -511,7 +510,7 @@ def test_keyed_broadcast_state(keyed_env):
             rules = ctx.get_broadcast_state(RULES)
             yield (ctx.get_current_key(), self.count.value(), rules.contains("go"))
 
-    COUNT = ValueStateDescriptor("count", Types.INT())
+    count = ValueStateDescriptor("count", Types.INT())
     keyed = timed(keyed_env).key_by(lambda value: value[0], Types.STRING())
     rules = keyed_env.from_collection(["go"]).broadcast(RULES)
     assert collect(keyed.connect(rules).process(Rules())) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -295,7 +296,7 @@ class Life(MapFunction, CheckpointedFunction, CheckpointListener):
         self.path = path
 
     def note(self, text):
-        with open(self.path, "a") as file:
+        with self.path.open("a") as file:
             file.write(text + "\n")
 
     def initialize_state(self, context):
@@ -349,7 +350,8 @@ def test_the_life_of_a_checkpointed_function(make_env, tmp_path):
     second, calls = run(3, first)
     starts = [call for call in calls if call.startswith("initialize")]
     assert [call.endswith("] [0]") for call in starts] == [True] * 3
-    split = sorted(number for call in starts for number in eval(call.split(" ", 2)[2].partition("] ")[0] + "]"))
+    lists = [call.split(" ", 2)[2].partition("] ")[0] + "]" for call in starts]
+    split = sorted(number for each in lists for number in json.loads(each))
     assert split == list(range(len(split)))
     assert len(split) > 3
     _, calls = run(2, second)
@@ -372,7 +374,8 @@ def test_state_without_an_operator_is_refused_unless_allowed(make_env, tmp_path)
     with pytest.raises(SavepointMismatchError, match="does not have"):
         env.execute()
     env = make_env(
-        execution_state__recovery_path=path, execution_state__recovery_ignore__unclaimed__state="true"
+        execution_state__recovery_path=path,
+        execution_state__recovery_ignore__unclaimed__state="true",
     )
     env.from_collection([1]).map(lambda value: value).uid("other")
     env.execute()

@@ -172,14 +172,14 @@ def test_one_that_takes_too_long_expires_and_late_answers_are_dropped():
 
 def test_failures_in_a_row_fail_the_job_and_a_success_forgives():
     one = Setting(tolerable_failures=1)
-    one.pass_ms(100)
+    one.pass_ms(110)
     assert one.decline(1) == [("notifyaborted", 1)]
-    one.pass_ms(100)
+    one.pass_ms(110)
     one.complete(2)
-    one.pass_ms(100)
+    one.pass_ms(110)
     one.decline(3)
     assert one.failures == []
-    one.pass_ms(100)
+    one.pass_ms(110)
     one.decline(4, OSError("disk"))
     (failure,) = one.failures
     assert "tolerable failure threshold" in str(failure)
@@ -246,6 +246,6 @@ def test_the_end_of_an_attempt_gives_up_and_the_counter_goes_on():
 def test_so_many_are_retained():
     one = Setting(retained=2)
     for number in (1, 2, 3):
-        one.pass_ms(100)
+        one.pass_ms(110)
         one.complete(number)
     assert [each.checkpoint_id for each in one.store.checkpoints] == [2, 3]

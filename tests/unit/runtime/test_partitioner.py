@@ -74,7 +74,7 @@ def test_every_target_of_a_rescale_is_reached():
 def test_shuffle_is_the_same_in_every_run():
     first = values(deal(ShufflePartitioning(), range(50)))
     assert first == values(deal(ShufflePartitioning(), range(50)))
-    assert sorted(sum(first.values(), [])) == list(range(50))
+    assert sorted(value for part in first.values() for value in part) == list(range(50))
     assert len(first) == 3
 
 

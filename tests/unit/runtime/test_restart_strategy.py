@@ -8,9 +8,9 @@ from millpond.common.configuration import Configuration
 from millpond.runtime.restart_strategy import restart_strategy
 
 
-def strategy(**settings):
+def strategy(settings=(), **more):
     configuration = Configuration()
-    for key, value in settings.items():
+    for key, value in {**dict(settings), **more}.items():
         configuration.set_string(key.replace("__", "-").replace("_", "."), value)
     return restart_strategy(configuration, Random(1))
 
@@ -32,21 +32,25 @@ def test_none_has_several_names_and_beats_checkpointing(name):
 
 @pytest.mark.parametrize("name", ["fixed-delay", "fixeddelay", "Fixed-Delay"])
 def test_fixed_delay_allows_so_many_attempts(name):
-    one = strategy(**{
-        "restart__strategy_type": name,
-        "restart__strategy_fixed__delay_attempts": "2",
-        "restart__strategy_fixed__delay_delay": "3 s",
-    })
+    one = strategy(
+        {
+            "restart__strategy_type": name,
+            "restart__strategy_fixed__delay_attempts": "2",
+            "restart__strategy_fixed__delay_delay": "3 s",
+        }
+    )
     assert delays(one, [0, 1, 2]) == [3000, 3000, None]
 
 
 def failure_rate():
-    return strategy(**{
-        "restart__strategy_type": "failure-rate",
-        "restart__strategy_failure__rate_max__failures__per__interval": "2",
-        "restart__strategy_failure__rate_failure__rate__interval": "10 s",
-        "restart__strategy_failure__rate_delay": "1 s",
-    })
+    return strategy(
+        {
+            "restart__strategy_type": "failure-rate",
+            "restart__strategy_failure__rate_max__failures__per__interval": "2",
+            "restart__strategy_failure__rate_failure__rate__interval": "10 s",
+            "restart__strategy_failure__rate_delay": "1 s",
+        }
+    )
 
 
 def test_failure_rate_gives_up_at_one_failure_too_many_within_the_interval():
@@ -58,15 +62,17 @@ def test_failure_rate_forgets_old_failures():
 
 
 def exponential(**more):
-    return strategy(**{
-        "restart__strategy_type": "exponential-delay",
-        "restart__strategy_exponential__delay_initial__backoff": "1 s",
-        "restart__strategy_exponential__delay_max__backoff": "5 s",
-        "restart__strategy_exponential__delay_backoff__multiplier": "2.0",
-        "restart__strategy_exponential__delay_jitter__factor": "0.0",
-        "restart__strategy_exponential__delay_reset__backoff__threshold": "1 min",
-        **more,
-    })
+    return strategy(
+        {
+            "restart__strategy_type": "exponential-delay",
+            "restart__strategy_exponential__delay_initial__backoff": "1 s",
+            "restart__strategy_exponential__delay_max__backoff": "5 s",
+            "restart__strategy_exponential__delay_backoff__multiplier": "2.0",
+            "restart__strategy_exponential__delay_jitter__factor": "0.0",
+            "restart__strategy_exponential__delay_reset__backoff__threshold": "1 min",
+            **more,
+        }
+    )
 
 
 def test_exponential_delay_grows_to_its_bound():
@@ -79,7 +85,7 @@ def test_exponential_delay_starts_anew_after_a_calm_time():
 
 
 def test_jitter_is_bounded():
-    one = exponential(**{"restart__strategy_exponential__delay_jitter__factor": "0.1"})
+    one = exponential(restart__strategy_exponential__delay_jitter__factor="0.1")
     first = one.after_failure(0, progressed=False)
     assert 900 <= first <= 1100
 
