@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.machine import load, machine_facts
-from benchmarks.report import GROUPS, print_group, write_json
+from benchmarks.report import GROUPS, print_group, print_legend, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,7 @@ def main() -> int:
         print_group(group, of_group)
         # After each group, so that an interrupted run leaves what it measured.
         write_json(path, {**run, "load_after": load()}, measurements)
+    print_legend()
     print(f"written to {path}")
     return 0
 

@@ -94,7 +94,7 @@ class Discard(Sink):
 
     def create_writer(self, context, restored):
         Discard.written = 0
-        Discard.watch.start()
+        Discard.watch = Stopwatch()
         return _Counter()
 
 

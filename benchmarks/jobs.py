@@ -20,7 +20,8 @@ from benchmarks.functions import (
     RunningSum,
     ThirdField,
 )
-from benchmarks.measurement import Measurement, Stopwatch, repeated
+from benchmarks.measurement import Measurement, Stopwatch
+from benchmarks.plain_loops import PLAIN_LOOPS
 from millpond.common import Configuration, Time, Types, WatermarkStrategy
 from millpond.datastream import DataStream, StreamExecutionEnvironment
 from millpond.datastream.connectors.number_seq import NumberSequenceSource
@@ -105,19 +106,33 @@ def run_jobs(group: str, *, quick: bool, repeats: int) -> Iterator[Measurement]:
             if quick:
                 events //= 10
 
-            def run(job: Job = job, backend: str = backend, events: int = events) -> Stopwatch:
-                return run_job(job, backend, events)
-
+            loops: list[float] = []
+            watches: list[Stopwatch] = []
+            for _ in range(repeats):
+                loops += _loop_rate(job, events)
+                watches.append(run_job(job, backend, events))
             yield Measurement(
                 group,
                 job.name,
                 backend,
                 "M/s",
-                **repeated(repeats, run, events / 1e6),
+                [events / 1e6 / watch.thread_s for watch in watches],
+                process=[events / 1e6 / watch.process_s for watch in watches],
+                wall=[events / 1e6 / watch.wall_s for watch in watches],
+                loop=loops,
                 java=job.java.get(backend),
                 target=job.target.get(backend),
                 note=f"{events:,} events, {job.keys:,} keys",
             )
+
+
+def _loop_rate(job: Job, events: int) -> list[float]:
+    loop = PLAIN_LOOPS.get(job.group)
+    if loop is None:
+        return []
+    watch = Stopwatch()
+    loop(events, job.keys)
+    return [events / 1e6 / watch.stop().thread_s]
 
 
 def run_job(job: Job, backend: str, events: int) -> Stopwatch:

@@ -14,14 +14,10 @@ __all__ = ("Measurement", "Stopwatch", "repeated")
 
 
 class Stopwatch:
-    """CPU time of this thread, CPU time of this process, and time on the wall, in seconds."""
+    """CPU time of this thread and of this process, and time on the wall, in seconds."""
 
     def __init__(self) -> None:
         self.thread_s = self.process_s = self.wall_s = 0.0
-        self.start()
-
-    def start(self) -> None:
-        """Begin at zero."""
         self._thread = time.thread_time()
         self._process = time.process_time()
         self._wall = time.perf_counter()
@@ -42,6 +38,8 @@ class Measurement:
     works, ``ms``, ``s``, ``MB`` and ``bytes`` are what they say.
     `process` and `wall` are the same runs by CPU time of the whole process (with the threads that
     write snapshots and compact) and by the wall, where they were taken.
+    `loop` is what a plain Python loop that does the same work reached just before each run: how
+    much of it the engine reaches depends less on what else the machine does.
     `java` is Java Flink's figure in the same unit, `target` the least that is aimed for.
     """
 
@@ -52,6 +50,7 @@ class Measurement:
     runs: list[float]
     process: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
+    loop: list[float] = field(default_factory=list)
     java: float | None = None
     target: float | None = None
     note: str = ""
@@ -67,6 +66,13 @@ class Measurement:
         middle = self.median
         return (max(self.runs) - min(self.runs)) / middle if middle else 0.0
 
+    @property
+    def of_loop(self) -> float | None:
+        """The middle one of the runs as shares of the loop beside them."""
+        if not self.loop:
+            return None
+        return median(run / loop for run, loop in zip(self.runs, self.loop, strict=True))
+
     def to_json(self) -> dict[str, object]:
         """Return everything, with the median of every column."""
         medians = {
@@ -78,7 +84,7 @@ class Measurement:
             )
             if runs
         }
-        return {**asdict(self), **medians, "spread": self.spread}
+        return {**asdict(self), **medians, "spread": self.spread, "of_loop": self.of_loop}
 
 
 def repeated(count: int, run: Callable[[], Stopwatch], work: float) -> dict[str, list[float]]:

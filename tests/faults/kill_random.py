@@ -152,7 +152,11 @@ def play_round(directory, backend, random, *, longest_seconds=1.2, most_kills=12
 def kill_at_random(process, random, longest_seconds, kills):
     """Kill the worker some times, or not, and then the job itself, unless it ends before."""
     while True:
-        deadline = time.monotonic() + random.uniform(0.1, longest_seconds)
+        # Once in a while before the worker is there, else while it works.
+        patient = random.random() < 0.9
+        while patient and worker_of(process.pid) is None and process.poll() is None:
+            time.sleep(0.01)
+        deadline = time.monotonic() + random.uniform(0.05, longest_seconds)
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 return

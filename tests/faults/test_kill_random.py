@@ -20,7 +20,7 @@ def kill_random():
 
 @pytest.mark.parametrize("backend", ["filesystem", "rocksdb", "rocksdb-incremental"])
 def test_nothing_is_lost_or_repeated(kill_random, tmp_path, backend):
-    kills = kill_random.play_round(tmp_path, backend, Random(backend), most_kills=4)
+    kills = kill_random.play_round(tmp_path, backend, Random(backend), most_kills=3)
     assert kill_random.committed(tmp_path) == kill_random.expected()
     assert kills.total() > 0
 

@@ -94,7 +94,6 @@ def test_a_full_checkpoint_on_request(world, calm, finished, backend):
     assert [each.result(0).is_savepoint for each in taken] == [False] * 3
 
 
-@pytest.mark.xfail(reason="formats.operator_state refuses streams whose lists are all empty")
 def test_a_drained_job_has_fired_every_timer_and_window(world, calm, finished):
     one = world()
     stop = Stop(12, drain=True)

@@ -36,9 +36,12 @@ def look(value):
     if action == "kill" and value in (700, 1500) and not once.exists():
         once.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if action == "die" and value == 1200:
-        os.kill(os.getppid(), signal.SIGKILL)
-        time.sleep(5)
+    if action == "die" and value >= 800 and value % 16 == 0:
+        # Not before there are two checkpoints to choose from.
+        time.sleep(0.005)
+        if value > 1900 or len(list((directory / "checkpoints").rglob("_metadata"))) > 1:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(5)
     if value % 16 == 0:
         time.sleep(0.001)
     return value

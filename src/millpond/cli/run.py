@@ -6,11 +6,14 @@ import runpy
 import sys
 import traceback
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 import click
 
 from millpond.errors import ConfigurationError, MillpondError
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ("command",)
 

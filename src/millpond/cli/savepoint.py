@@ -62,7 +62,7 @@ def show_command(
         if as_lines:
             click.echo(json.dumps(_operator_record(content, states), ensure_ascii=False))
         else:
-            _print_operator(content, states)
+            _print_operator(content, states, of_millpond=not savepoint.loaded.is_from_flink)
 
 
 @command.command("dump")
@@ -176,7 +176,9 @@ def _print_heading(savepoint: Savepoint) -> None:
     )
 
 
-def _print_operator(content: OperatorContent, states: list[StateSummary]) -> None:
+def _print_operator(
+    content: OperatorContent, states: list[StateSummary], *, of_millpond: bool
+) -> None:
     from millpond.state_processor.savepoint import total_bytes
 
     operator = content.operator
@@ -198,6 +200,7 @@ def _print_operator(content: OperatorContent, states: list[StateSummary]) -> Non
         click.echo(
             f"  {state.name}  {state.kind}{types}{extra}{window}  "
             f"{summary.entries} entries, {summary.size_bytes} bytes"
+            f"{' (Flink does not use it)' if of_millpond and state.is_python_operator_list else ''}"
         )
         for key in summary.largest_keys:
             shown = json.dumps(key.key, ensure_ascii=False)

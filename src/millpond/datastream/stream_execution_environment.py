@@ -330,9 +330,7 @@ class StreamExecutionEnvironment:
         type_info: TypeInformation | None = None,
     ) -> DataStream:
         """Read a source without event time, in PyFlink's older spelling."""
-        source = (
-            source_func if isinstance(source_func, Source) else FunctionSource(source_func)
-        )
+        source = source_func if isinstance(source_func, Source) else FunctionSource(source_func)
         return self.from_source(source, WatermarkStrategy.no_watermarks(), source_name, type_info)
 
     def from_collection(

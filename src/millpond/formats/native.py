@@ -1,8 +1,9 @@
-"""`NativeReader`: reads Flink's RocksDB files: native savepoints and incremental checkpoints.
+"""`NativeReader`: reads RocksDB files: native savepoints and incremental checkpoints.
 
 The files of a handle are a RocksDB database with a column family for each state; this reader merges
 its table files as RocksDB would, with the list operator that Flink uses (values joined by commas).
-About one block of each file is in memory at a time.
+About one block of each file is in memory at a time. Millpond's own files hold a list in a row for
+each element; they come out as one value too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from millpond.formats.sst import (
     SstEntry,
     SstFile,
 )
+from millpond.formats.state_meta import ELEMENT_ROWS
 from millpond.formats.stream_reader import read_exactly, stream_size
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ __all__ = ("NativeReader", "merge_versions")
 
 _BLOCK_ENTRIES = 4096
 _BLOCK_BYTES = 1 << 20
+# The number behind the key of a list's element.
+_ELEMENT_NUMBER_BYTES = 8
 _SST_NAME = re.compile(r"(\d+)\.sst")
 
 
@@ -87,14 +91,16 @@ class NativeReader:
         try:
             families = self._open_tables(streams)
             for state_id, state in enumerate(self.header.states):
-                tables = families.get(state.name, [])
-                yield from self._state_blocks(state_id, tables, first, last)
+                rows = merge_versions(families.get(state.name, []))
+                if state.options.get(ELEMENT_ROWS) == "true":
+                    rows = _joined_elements(rows)
+                yield from self._state_blocks(state_id, rows, first, last)
         finally:
             for stream in streams:
                 stream.close()
 
     def _state_blocks(
-        self, state_id: int, tables: list[SstFile], first: int, last: int
+        self, state_id: int, rows: Iterator[tuple[bytes, bytes]], first: int, last: int
     ) -> Iterator[KeyedBlock]:
         prefix_length = self._prefix_length
         lowest = first.to_bytes(prefix_length, "big")
@@ -102,7 +108,7 @@ class NativeReader:
         entries: list[tuple[bytes, bytes]] = []
         current = lowest
         size = 0
-        for key, value in merge_versions(tables):
+        for key, value in rows:
             prefix = key[:prefix_length]
             # Files may be shared with, or cut from, databases of other key groups.
             if not lowest <= prefix <= highest or len(key) <= prefix_length:
@@ -169,6 +175,12 @@ def merge_versions(tables: list[SstFile]) -> Iterator[tuple[bytes, bytes]]:
         value = _resolve(key, (entry for _, _, entry in versions), deletions)
         if value is not None:
             yield key, value
+
+
+def _joined_elements(rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Join the elements of each list, which stand in their order, by commas."""
+    for key, same_key in itertools.groupby(rows, key=lambda row: row[0][:-_ELEMENT_NUMBER_BYTES]):
+        yield key, b",".join([value for _, value in same_key])
 
 
 def _resolve(

@@ -1,8 +1,8 @@
 """`SstFile`: reads a sorted table file of RocksDB, without RocksDB.
 
-Block-based tables of format version 2 to 5 as Flink's RocksDB (frocksdb) writes them: plain,
-Snappy, LZ4, Zstandard or zlib blocks, one- or two-level index, delta-encoded index values. One data
-block is in memory at a time.
+Block-based tables of format version 2 to 5, as Flink's RocksDB (frocksdb) writes them, and 6, as
+newer ones do: plain, Snappy, LZ4, Zstandard or zlib blocks, one- or two-level index, delta-encoded
+index values. One data block is in memory at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ import io
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from millpond.errors import FormatError
-from millpond.formats.sst_block import block_entries, index_entries, read_varint, unpack_block
+from millpond.formats.sst_block import (
+    block_entries,
+    checksum_of_block,
+    index_entries,
+    read_varint,
+    unpack_block,
+)
 from millpond.formats.stream_reader import read_exactly, stream_size
 
 if TYPE_CHECKING:
@@ -28,6 +34,8 @@ _RANGE_DELETE = 15
 
 _MAGIC = bytes.fromhex("f7cff485b741e288")
 _FOOTER_BYTES = 53
+_EXTENDED_MAGIC = bytes.fromhex("3e007a00")
+_BLOCK_TRAILER_BYTES = 5
 _MAX_BLOCK_BYTES = 1 << 30
 _TWO_LEVEL_INDEX = 2
 _PREFIX = b"rocksdb."
@@ -74,8 +82,13 @@ class SstFile:
         self._name = name
         self._size = stream_size(stream)
         self._global_sequence = global_sequence
-        self._checksum_type, meta, self._index = self._read_footer()
+        self._context = 0
+        self._checksum_type, meta, index = self._read_footer()
         handles = {key: self._handle(value) for key, value in block_entries(self._block(meta))}
+        index = index or handles.get(b"rocksdb.index")
+        if index is None:
+            raise self._error("A table has no index.", meta[0])
+        self._index = index
         self.properties: dict[str, bytes] = {}
         if b"rocksdb.properties" in handles:
             self.properties = {
@@ -136,7 +149,7 @@ class SstFile:
             return int.from_bytes(value[:4], "little")
         return read_varint(value, 0)[0]
 
-    def _read_footer(self) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    def _read_footer(self) -> tuple[int, tuple[int, int], tuple[int, int] | None]:
         if self._size < _FOOTER_BYTES:
             raise self._error("A file is too short for a table.", self._size)
         self._stream.seek(self._size - _FOOTER_BYTES)
@@ -144,6 +157,8 @@ class SstFile:
         if footer[-8:] != _MAGIC:
             raise self._error("This is no RocksDB table file.", self._size - 8)
         version = int.from_bytes(footer[41:45], "little")
+        if version == 6:
+            return footer[0], self._read_footer_6(footer), None
         if not 2 <= version <= 5:
             raise FormatError(
                 "Table files of this version cannot be read.", file=self._name, version=version
@@ -151,6 +166,29 @@ class SstFile:
         meta, at = _read_handle(footer, 1)
         index, _ = _read_handle(footer, at)
         return footer[0], meta, index
+
+    def _read_footer_6(self, footer: bytes) -> tuple[int, int]:
+        """Return the handle of the metaindex, which stands in front; the index is listed there."""
+        start = self._size - _FOOTER_BYTES
+        if footer[1:5] != _EXTENDED_MAGIC:
+            raise self._error("A table footer is damaged.", start)
+        recorded, self._context, size = (
+            int.from_bytes(footer[at : at + 4], "little") for at in (5, 9, 13)
+        )
+        plain = footer[:5] + bytes(4) + footer[9:]
+        checksum = checksum_of_block(plain, footer[0], self._name) + self._context_at(start)
+        if checksum & 0xFFFFFFFF != recorded:
+            raise self._error("A table footer has a wrong checksum.", start)
+        offset = start - _BLOCK_TRAILER_BYTES - size
+        if offset < 0:
+            raise self._error("A block lies outside of its file.", start)
+        return offset, size
+
+    def _context_at(self, offset: int) -> int:
+        """Return what is added to checksums at an offset, so that blocks cannot change places."""
+        if self._context == 0:
+            return 0
+        return self._context ^ ((offset & 0xFFFFFFFF) + (offset >> 32)) & 0xFFFFFFFF
 
     def _handle(self, value: bytes) -> tuple[int, int]:
         return _read_handle(value, 0)[0]
@@ -161,7 +199,8 @@ class SstFile:
             raise self._error("A block lies outside of its file.", offset)
         self._stream.seek(offset, io.SEEK_SET)
         data = read_exactly(self._stream, size + 5, "a block")
-        return unpack_block(data, self._checksum_type, self._name, offset)
+        context = self._context_at(offset)
+        return unpack_block(data, self._checksum_type, self._name, offset, context)
 
     def _error(self, message: str, offset: int) -> FormatError:
         return FormatError(message, file=self._name, offset=offset)

@@ -13,7 +13,7 @@ from millpond.formats.xxh3 import xxh3_64
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ("block_entries", "index_entries", "read_varint", "unpack_block")
+__all__ = ("block_entries", "checksum_of_block", "index_entries", "read_varint", "unpack_block")
 
 _CRC32C = 1
 _XXH3 = 4
@@ -46,8 +46,26 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise FormatError("A variable-length number does not end.", offset=at)
 
 
-def unpack_block(data: bytes, checksum_type: int, file: str, offset: int) -> bytes:
+def checksum_of_block(data: bytes, checksum_type: int, file: str) -> int:
+    """Return the checksum of a block and its compression type, or of a footer.
+
+    Raises:
+        FormatError: the kind of checksum is not known.
+    """
+    if checksum_type == _CRC32C:
+        return masked_crc32c(data)
+    if checksum_type == _XXH3:
+        # The hash covers all but the last byte, which is mixed in afterwards.
+        return (xxh3_64(data[:-1]) ^ data[-1] * _LAST_BYTE_FACTOR) & 0xFFFFFFFF
+    raise FormatError("Unknown kind of block checksum.", file=file, kind=checksum_type)
+
+
+def unpack_block(
+    data: bytes, checksum_type: int, file: str, offset: int, context: int = 0
+) -> bytes:
     """Verify and decompress a block with its trailer (compression type, checksum).
+
+    `context` is what the file adds to the checksum of this block, since format version 6.
 
     Raises:
         FormatError: the checksum is wrong, or the compression is not known.
@@ -56,14 +74,8 @@ def unpack_block(data: bytes, checksum_type: int, file: str, offset: int) -> byt
     body = data[:-5]
     kind = data[-5]
     recorded = int.from_bytes(data[-4:], "little")
-    if checksum_type == _CRC32C:
-        checksum = masked_crc32c(data[:-4])
-    elif checksum_type == _XXH3:
-        # The hash covers the body; the type byte is mixed in afterwards.
-        checksum = (xxh3_64(body) ^ kind * _LAST_BYTE_FACTOR) & 0xFFFFFFFF
-    else:
-        raise FormatError("Unknown kind of block checksum.", file=file, kind=checksum_type)
-    if checksum != recorded:
+    checksum = checksum_of_block(data[:-4], checksum_type, file)
+    if (checksum + context) & 0xFFFFFFFF != recorded:
         raise FormatError("A block has a wrong checksum.", file=file, offset=offset)
     if kind == _PLAIN:
         return body

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "DISTRIBUTION_MODE",
+    "ELEMENT_ROWS",
     "KEYED_STATE_TYPE",
     "KEY_SERIALIZER",
     "NAMESPACE_SERIALIZER",
@@ -39,6 +40,9 @@ DISTRIBUTION_MODE: Final = "OPERATOR_STATE_DISTRIBUTION_MODE"
 
 SIGNATURE: Final = "MILLPOND_SIGNATURE"
 """Option of our own: the declared Python type; Flink keeps options that it does not know."""
+
+ELEMENT_ROWS: Final = "MILLPOND_ELEMENT_ROWS"
+"""Option of our own RocksDB files: ``true`` for lists that have a row for each element."""
 
 KEY_SERIALIZER: Final = "KEY_SERIALIZER"
 NAMESPACE_SERIALIZER: Final = "NAMESPACE_SERIALIZER"

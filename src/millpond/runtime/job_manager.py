@@ -28,6 +28,7 @@ from millpond.errors import (
 from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
 from millpond.runtime.job_listener import JobListener
 from millpond.runtime.job_outcome import JobOutcome
+from millpond.runtime.job_parameters import JobParameters
 from millpond.runtime.message import (
     Acknowledge,
     Cancel,
@@ -49,14 +50,11 @@ from millpond.runtime.restore import restore_from
 from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from millpond.checkpoint.completed import CompletedCheckpoint
     from millpond.checkpoint.completed_store import CompletedCheckpointStore
     from millpond.clock import Clock
-    from millpond.configuration.backend_choice import BackendChoice
-    from millpond.runtime.checkpoint_settings import CheckpointSettings
-    from millpond.runtime.job_graph import JobGraph
     from millpond.runtime.restart_strategy import RestartStrategy
     from millpond.runtime.worker_connection import LaunchWorker, WorkerConnection
 
@@ -74,23 +72,6 @@ _FATAL = (
     UnsupportedOperationError,
 )
 """What another attempt would meet again (Flink's SuppressRestartsException)."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobParameters:
-    """What a job needs beside its graph."""
-
-    job_id: str
-    graph: JobGraph
-    configuration: Mapping[str, str]
-    backend: BackendChoice
-    settings: CheckpointSettings
-    allow_non_restored_state: bool = False
-
-    @property
-    def checkpointing_enabled(self) -> bool:
-        """Whether checkpoints are taken periodically."""
-        return self.settings.interval_ms is not None
 
 
 @dataclass(slots=True)

@@ -67,7 +67,15 @@ def restore_from(
 
 def _has_state(operator: OperatorState) -> bool:
     return operator.coordinator is not None or any(
-        not subtask.is_empty for subtask in operator.subtasks.values()
+        subtask.keyed_managed
+        or subtask.keyed_raw
+        or any(
+            partition.offsets
+            for handle in (subtask.operator_managed, subtask.operator_raw)
+            if handle is not None
+            for partition in handle.partitions.values()
+        )
+        for subtask in operator.subtasks.values()
     )
 
 

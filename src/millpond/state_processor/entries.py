@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from millpond.formats.pyflink_serializers import (
     BYTES,
@@ -12,11 +12,11 @@ from millpond.formats.pyflink_serializers import (
     MAP_OF_TTL_BYTES,
 )
 from millpond.formats.pyflink_values import (
-    decode_chunks,
     decode_map_key,
     decode_map_value,
     decode_ttl_chunks,
     decode_ttl_map_value,
+    join_chunks,
 )
 from millpond.formats.savepoint_content import (
     TimerEntry,
@@ -27,7 +27,7 @@ from millpond.formats.state_meta import VALUE_SERIALIZER, StateMeta
 from millpond.state_processor.savepoint import StoredState, user_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from millpond.formats.savepoint_content import KeyedEntry
     from millpond.state_processor.savepoint import OperatorContent, Savepoint
@@ -79,40 +79,45 @@ def read_entries(
         FormatError: the state is damaged or of a kind that cannot be read.
         SnapshotCorruptedError: a file is not what was written.
     """
+    yield from _keyed_entries(savepoint, content, state)
+    yield from _operator_entries(savepoint, content, state)
+
+
+def _keyed_entries(
+    savepoint: Savepoint, content: OperatorContent, state: str | None
+) -> Iterator[StateEntry]:
     by_name = {stored.meta.name: stored for stored in content.states}
+    takers: dict[str, Callable[[StoredState, KeyedEntry], StateEntry]] = {}
     for entry in read_keyed_content(content.operator, savepoint.open_stream):
-        stored = by_name.get(entry.state.name)
+        name = entry.state.name
+        stored = by_name.get(name)
         if stored is None:
             # Raw timers stand in no header.
-            stored = by_name[entry.state.name] = _timers(entry.state)
+            stored = by_name[name] = _timers(entry.state)
         if state is not None and stored.name != state:
             continue
         if isinstance(entry, TimerEntry):
             yield StateEntry(
                 stored, entry.key, entry.namespace, b"", b"", timestamp=entry.timestamp
             )
-        else:
-            yield _keyed(stored, entry)
-    for subtask, operator_content in read_operator_content(content.operator, savepoint.open_stream):
-        for name, elements in operator_content.lists.items():
-            stored = by_name[name]
-            if state in {None, stored.name}:
-                for element in elements:
-                    yield _listed(stored, element, subtask)
-        for name, pairs in operator_content.broadcasts.items():
-            stored = by_name[name]
-            if state in {None, stored.name}:
-                for key, value in pairs:
-                    is_bytes = isinstance(key, bytes) and isinstance(value, bytes)
-                    yield StateEntry(
-                        stored,
-                        b"",
-                        b"",
-                        key if is_bytes else repr(key).encode(),
-                        value if is_bytes else repr(value).encode(),
-                        subtask=subtask,
-                        java=not is_bytes,
-                    )
+            continue
+        take = takers.get(name)
+        if take is None:
+            take = takers[name] = _taker(stored)
+        yield take(stored, entry)
+
+
+def _operator_entries(
+    savepoint: Savepoint, content: OperatorContent, state: str | None
+) -> Iterator[StateEntry]:
+    wanted = {each.meta.name: each for each in content.states if state in {None, each.name}}
+    for subtask, found in read_operator_content(content.operator, savepoint.open_stream):
+        for name in (each for each in found.lists if each in wanted):
+            for element in found.lists[name]:
+                yield _listed(wanted[name], element, subtask)
+        for name in (each for each in found.broadcasts if each in wanted):
+            for key, value in found.broadcasts[name]:
+                yield _broadcast(wanted[name], key, value, subtask)
 
 
 def _timers(meta: StateMeta) -> StoredState:
@@ -125,22 +130,54 @@ def _listed(stored: StoredState, element: object, subtask: int) -> StateEntry:
     return StateEntry(stored, b"", b"", b"", value, subtask=subtask, java=java)
 
 
-def _keyed(stored: StoredState, entry: KeyedEntry) -> StateEntry:
-    serializer = entry.state.serializers.get(VALUE_SERIALIZER)
-    key, namespace, data = entry.key, entry.namespace, entry.value
-    if serializer == LIST_OF_BYTES:
-        return StateEntry(stored, key, namespace, b"", b"".join(decode_chunks(data)))
-    if serializer == MAP_OF_BYTES:
-        map_key = decode_map_key(entry.user_key)
-        return StateEntry(stored, key, namespace, map_key, decode_map_value(data))
-    if serializer == LIST_OF_TTL_BYTES:
-        chunks = decode_ttl_chunks(data)
-        times = tuple(time for time, _ in chunks)
-        return StateEntry(stored, key, namespace, b"", b"".join(c for _, c in chunks), times)
-    if serializer == MAP_OF_TTL_BYTES:
-        map_key = decode_map_key(entry.user_key)
-        timed = decode_ttl_map_value(data)
-        if timed is None:
-            return StateEntry(stored, key, namespace, map_key, None)
-        return StateEntry(stored, key, namespace, map_key, timed[1], (timed[0],))
-    return StateEntry(stored, key, namespace, entry.user_key, data, java=True)
+def _broadcast(stored: StoredState, key: object, value: object, subtask: int) -> StateEntry:
+    java = not (isinstance(key, bytes) and isinstance(value, bytes))
+    key_bytes = key if isinstance(key, bytes) else repr(key).encode()
+    data = value if isinstance(value, bytes) else repr(value).encode()
+    return StateEntry(stored, b"", b"", key_bytes, data, subtask=subtask, java=java)
+
+
+def _taker(stored: StoredState) -> Callable[[StoredState, KeyedEntry], StateEntry]:
+    """Return what takes entries of a state out of their layout; chosen once a state."""
+    serializer = stored.meta.serializers.get(VALUE_SERIALIZER)
+    for known, take in _TAKERS:
+        if serializer == known:
+            return take
+    return _from_java
+
+
+def _from_list(stored: StoredState, entry: KeyedEntry) -> StateEntry:
+    return StateEntry(stored, entry.key, entry.namespace, b"", join_chunks(entry.value))
+
+
+def _from_map(stored: StoredState, entry: KeyedEntry) -> StateEntry:
+    map_key = decode_map_key(entry.user_key)
+    return StateEntry(stored, entry.key, entry.namespace, map_key, decode_map_value(entry.value))
+
+
+def _from_ttl_list(stored: StoredState, entry: KeyedEntry) -> StateEntry:
+    chunks = decode_ttl_chunks(entry.value)
+    times = tuple(time for time, _ in chunks)
+    elements = b"".join([chunk for _, chunk in chunks])
+    return StateEntry(stored, entry.key, entry.namespace, b"", elements, times)
+
+
+def _from_ttl_map(stored: StoredState, entry: KeyedEntry) -> StateEntry:
+    map_key = decode_map_key(entry.user_key)
+    timed = decode_ttl_map_value(entry.value)
+    if timed is None:
+        return StateEntry(stored, entry.key, entry.namespace, map_key, None)
+    time, value = timed
+    return StateEntry(stored, entry.key, entry.namespace, map_key, value, (time,))
+
+
+def _from_java(stored: StoredState, entry: KeyedEntry) -> StateEntry:
+    return StateEntry(stored, entry.key, entry.namespace, entry.user_key, entry.value, java=True)
+
+
+_TAKERS: Final = (
+    (LIST_OF_BYTES, _from_list),
+    (MAP_OF_BYTES, _from_map),
+    (LIST_OF_TTL_BYTES, _from_ttl_list),
+    (MAP_OF_TTL_BYTES, _from_ttl_map),
+)

@@ -44,7 +44,8 @@ _OPERATOR_KINDS: Final = {
     "UNION": "union list",
     "BROADCAST": "broadcast",
 }
-_SHORTEST_ID_PREFIX = 4
+_FLINK_SOURCE_STATE: Final = "SourceReaderState"
+_SHORTEST_ID_PREFIX: Final = 4
 
 
 @final
@@ -69,6 +70,11 @@ class StoredState:
     namespace: str
     ttl: bool
     meta: StateMeta
+
+    @property
+    def is_python_operator_list(self) -> bool:
+        """Whether it is list state of an operator in Python, which PyFlink does not have."""
+        return self.kind in {"split list", "union list"} and self.name != _FLINK_SOURCE_STATE
 
 
 @final

@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from millpond.formats.pyflink_serializers import keyed_state_meta
 from millpond.formats.snappy_frames import masked_crc32c
 from millpond.formats.sst import MERGE, PUT, SstEntry, SstFile
 from millpond.formats.sst_block import block_entries, index_entries, read_varint, unpack_block
+from millpond.formats.state_meta import ELEMENT_ROWS
 from millpond.formats.xxh3 import _xxh3_64
 
 NAMES = ("python-state-a", "python-state-b")
@@ -34,9 +36,9 @@ HEADER = KeyedHeader(
 )
 
 
-def options(compression=None, index=None, block_size=400):
+def options(compression=None, index=None, block_size=400, version=5):
     blocks = BlockBasedOptions()
-    blocks.set_format_version(5)
+    blocks.set_format_version(version)
     blocks.set_block_size(block_size)
     if index is not None:
         blocks.set_index_type(index)
@@ -103,8 +105,9 @@ def database(path, chosen):
     ],
     ids=["plain", "snappy", "lz4", "zstd", "two-level"],
 )
-def test_newest_versions_are_read(tmp_path, compression, index):
-    base, (a, b) = database(tmp_path, options(compression, index))
+@pytest.mark.parametrize("version", [5, 6])
+def test_newest_versions_are_read(tmp_path, compression, index, version):
+    base, (a, b) = database(tmp_path, options(compression, index, version=version))
     expected = {name: {} for name in NAMES}
     for i, count in enumerate((600, 300, 50)):
         for group in (1, 2, 90):
@@ -191,8 +194,9 @@ def one_table(tmp_path, **changes):
     return path.read_bytes()
 
 
-def test_damage_of_a_table_is_a_named_error(tmp_path):
-    data = one_table(tmp_path)
+@pytest.mark.parametrize("version", [5, 6])
+def test_damage_of_a_table_is_a_named_error(tmp_path, version):
+    data = one_table(tmp_path, version=version)
     intact = list(merge_versions([SstFile(io.BytesIO(data), "x.sst")]))
     assert len(intact) == 40
     for size in range(0, len(data), 31):
@@ -329,3 +333,25 @@ def test_xxh3_of_blocks_that_rocksdb_wrote(tmp_path, block_size):
     table = SstFile(io.BytesIO(data), "x.sst")
     assert data[-53] == 4
     assert len(list(table.entries())) == 40
+
+
+def test_lists_of_millpond_have_a_row_for_each_element(tmp_path):
+    base, (a, b) = database(tmp_path, options(version=6))
+    for number, data in enumerate((b"one", b"", b"three")):
+        for group in (1, 2):
+            a[key(group, 1) + number.to_bytes(8, "big")] = len(data).to_bytes(4, "big") + data
+    a[key(1, 2) + bytes(8)] = b"\0\0\0\1x"
+    b[key(1, 1)] = b"as it is"
+    for family in (a, b):
+        family.flush()
+    states = (
+        replace(HEADER.states[0], options={**HEADER.states[0].options, ELEMENT_ROWS: "true"}),
+        HEADER.states[1],
+    )
+    meta = InlineHandle(write_keyed_header(KeyedHeader(HEADER.key_serializer, states)))
+    joined = b"\0\0\0\3one,\0\0\0\0,\0\0\0\5three"
+    assert read(replace(handle_of(tmp_path), meta=meta)) == {
+        NAMES[0]: {key(1, 1): joined, key(1, 2): b"\0\0\0\1x", key(2, 1): joined},
+        NAMES[1]: {key(1, 1): b"as it is"},
+    }
+    base.close()

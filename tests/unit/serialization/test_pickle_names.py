@@ -7,8 +7,8 @@ import pickletools
 
 import pytest
 
-from millpond.common.types import Row, RowKind
 from millpond.common.typeinfo import Types
+from millpond.common.types import Row, RowKind
 from millpond.errors import SerializationError
 from millpond.serialization.coders import coder_for
 from millpond.serialization.pickle_names import load_pickle, with_pyflink_names

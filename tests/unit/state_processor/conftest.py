@@ -79,10 +79,17 @@ class Keeper(KeyedProcessFunction):
         return []
 
 
-def write_savepoint(directory, *, backend="hashmap", parallelism=1, extra=0):
-    """Run a job until it has its state; return the path of a savepoint of it."""
+def write_savepoint(directory, *, backend="hashmap", parallelism=1, extra=0, checkpoint=False):
+    """Run a job until it has its state; return the path of a savepoint, or of a checkpoint."""
     directory.mkdir(parents=True)
     configuration = Configuration()
+    if checkpoint:
+        configuration.set_string("execution.checkpointing.interval", "50 ms")
+        configuration.set_string("execution.checkpointing.incremental", "true")
+        configuration.set_string("execution.checkpointing.dir", (directory / "chk").as_uri())
+        configuration.set_string(
+            "execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION"
+        )
     configuration.set_string("state.backend.type", backend)
     configuration.set_string("millpond.batch-size", "50")
     env = StreamExecutionEnvironment.get_execution_environment(configuration)
@@ -102,9 +109,30 @@ def write_savepoint(directory, *, backend="hashmap", parallelism=1, extra=0):
     while not Path(done).exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    if checkpoint:
+        # One that was begun after the state was there.
+        wanted = latest_checkpoint(directory) + 2
+        while latest_checkpoint(directory) < wanted:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        client.cancel().result()
+        (job,) = (directory / "chk").iterdir()
+        return (job / f"chk-{latest_checkpoint(directory)}").as_uri()
     path = client.trigger_savepoint((directory / "savepoints").as_uri()).result()
     client.cancel().result()
     return path
+
+
+def latest_checkpoint(directory):
+    complete = directory.glob("chk/*/chk-*/_metadata")
+    return max((int(path.parent.name.removeprefix("chk-")) for path in complete), default=0)
+
+
+@pytest.fixture(scope="session")
+def incremental_checkpoint(tmp_path_factory):
+    """The same state in files of RocksDB."""
+    root = tmp_path_factory.mktemp("checkpoint")
+    return write_savepoint(root / "rocksdb", backend="rocksdb", checkpoint=True)
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,11 @@ def test_store_and_parallelism_make_no_difference(millpond_savepoint, same_savep
     assert changes(millpond_savepoint, same_savepoint, "keeper") == []
 
 
+def test_files_of_rocksdb_hold_the_same(millpond_savepoint, incremental_checkpoint):
+    assert Savepoint.open(incremental_checkpoint).kind == "RocksDB files"
+    assert changes(millpond_savepoint, incremental_checkpoint, "keeper") == []
+
+
 @pytest.mark.usefixtures("_buckets")
 def test_changed_values_are_found(millpond_savepoint, other_savepoint):
     assert changes(millpond_savepoint, other_savepoint, "keeper") == [("last", "last")] * 3

@@ -59,9 +59,10 @@ class KeyedBackendParameters:
     """Everything a store needs to make the backend of one subtask.
 
     `restored` lists the handles whose key groups intersect `key_group_range` (several after a
-    change of parallelism); groups outside the range are skipped. Incremental snapshots may refer to
-    the restored files only with `reuse_restored_files`: else they belong to the user. `local_directories` are existing
-    absolute directories; the backend makes its own sub-directory in one of them.
+    change of parallelism); groups outside the range are skipped. Incremental snapshots may refer
+    to the restored files only with `reuse_restored_files`: else they belong to the user.
+    `local_directories` are existing absolute directories; the backend makes its own sub-directory
+    in one of them.
     """
 
     job_id: str
