@@ -34,7 +34,7 @@ test-nightly: $(VENV)/.development $(VENV)/.data
 
 # Savepoints to Apache Flink and back; needs Java 11+, and installs PyFlink beside .venv.
 FLINK_ARGUMENTS ?=
-test-flink: $(STAMP)
+test-flink: $(VENV)/.development
 	$(BIN)/python tools/flink_roundtrip.py $(FLINK_ARGUMENTS)
 
 lint: $(VENV)/.development

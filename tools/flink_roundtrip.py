@@ -47,6 +47,9 @@ FLINK_CONFIGURATION = {
     "rest.port": "0",
     "state.backend.rocksdb.memory.managed": "false",
 }
+# Both sides: state in files of its own at the higher parallelism, Snappy with RocksDB.
+IN_FILES = {"execution.checkpointing.data-inline-threshold": "0"}
+COMPRESSED = {"execution.checkpointing.snapshot-compression": "true"}
 RUN_TIMEOUT_SECONDS = 600
 
 
@@ -116,13 +119,17 @@ class Runs:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         backend = str(run.pop("backend"))
+        variant = {
+            **(IN_FILES if run["parallelism"] != 1 else {}),
+            **(COMPRESSED if backend == "rocksdb" else {}),
+        }
         settings = {
             "side": "flink" if side == "pyflink" else side,
             "directory": str(directory),
             "target": (directory / "savepoints").as_uri(),
             "savepoint": None,
             "quiet_checks": 15 if side == "pyflink" else 3,
-            "configuration": {**configuration, "state.backend.type": backend},
+            "configuration": {**configuration, **variant, "state.backend.type": backend},
             **run,
         }
         file = directory / "run.json"
