@@ -29,8 +29,12 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roundtrip.comparison import OPERATORS, count_entries, differences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -119,8 +123,9 @@ class Runs:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         backend = str(run.pop("backend"))
+        files = {**IN_FILES, "execution.checkpointing.dir": (directory / "checkpoints").as_uri()}
         variant = {
-            **(IN_FILES if run["parallelism"] != 1 else {}),
+            **(files if run["parallelism"] != 1 else {}),
             **(COMPRESSED if backend == "rocksdb" else {}),
         }
         settings = {
@@ -160,13 +165,13 @@ class Runs:
         return result
 
 
-def round_trip(runs: Runs, report: Report) -> None:
+def round_trip(runs: Runs, report: Report, parallelisms: Sequence[int]) -> None:
     """Do everything that the module says, for one version of Flink."""
     reference = runs.flink("reference", backend="hashmap", parallelism=1, first_wave=0, last_wave=2)
     entries = count_entries(reference["continued"])
     print(f"{runs.version:8} {len(OPERATORS)} operators, {entries} entries at the end", flush=True)
     assert entries > 200, "the comparison would be of nothing"
-    for parallelism in PARALLELISMS:
+    for parallelism in parallelisms:
         for backend in BACKENDS:
             _from_flink(runs, report, reference["continued"], backend, parallelism)
     for store, parallelism, backend in (
@@ -175,6 +180,8 @@ def round_trip(runs: Runs, report: Report) -> None:
         ("rocksdb", 1, "hashmap"),
         ("rocksdb", 3, "rocksdb"),
     ):
+        if parallelism not in parallelisms:
+            continue
         began = f"millpond-{store}-p{parallelism}"
         ours = runs.millpond(
             began, backend=store, parallelism=parallelism, first_wave=0, last_wave=1
@@ -288,6 +295,7 @@ def main() -> int:
     """Run the round trips and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--flink", action="append", help="version of PyFlink, may be repeated")
+    parser.add_argument("--parallelism", action="append", type=int, choices=PARALLELISMS)
     parser.add_argument("--reuse", action="store_true", help="compare what earlier runs left")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "flink-roundtrip")
     arguments = parser.parse_args()
@@ -301,7 +309,7 @@ def main() -> int:
     report = Report()
     for version in arguments.flink or VERSIONS:
         runs = Runs(arguments.work.resolve(), version, install(version), reuse=arguments.reuse)
-        round_trip(runs, report)
+        round_trip(runs, report, arguments.parallelism or PARALLELISMS)
     exact = sum(verdict == "exact" for _, _, verdict in report.rows)
     print(f"{exact} of {len(report.rows)} comparisons are exact.")
     return 0 if report.exact else 1

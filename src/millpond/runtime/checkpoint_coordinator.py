@@ -127,7 +127,9 @@ class CheckpointCoordinator:
         for pending in list(self._pending.values()):
             if now >= pending.deadline:
                 self._expire(pending)
-        if len(self._pending) >= self._settings.max_concurrent:
+        # Two incremental ones at once could build on files that the other makes obsolete.
+        at_once = 1 if self._incremental else self._settings.max_concurrent
+        if len(self._pending) >= at_once:
             return
         if self._requests:
             self._trigger(self._requests.pop(0))

@@ -125,9 +125,14 @@ def _custom(partitioning: CustomPartitioning, parallelism: int, target: str) -> 
 
 
 def _shuffle(source_index: int, parallelism: int) -> Partition:
+    trickle = random.Random(source_index)  # noqa: S311 - no secret
+
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         # Seeded anew by each batch: a run that resumes in the middle deals as the calm run did.
-        dice = random.Random(f"{source_index} {len(batch)}")  # noqa: S311 - no secret
+        # Not so the trickle of a slow stream: it would always go to the same few.
+        dice = trickle
+        if len(batch) >= parallelism:
+            dice = random.Random(f"{source_index} {len(batch)}")  # noqa: S311 - no secret
         targets = dice.choices(range(parallelism), k=len(batch))
         return _deal(batch, targets, parallelism, None)
 
@@ -136,16 +141,21 @@ def _shuffle(source_index: int, parallelism: int) -> Partition:
 
 def _in_turn(channels: Sequence[int]) -> Partition:
     count = len(channels)
+    next_channel = 0
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
-        # Every batch starts at the first channel: there is no turn to remember in a snapshot.
+        nonlocal next_channel
         if count == 1:
             return ((channels[0], batch),)
+        # A batch that reaches every channel starts at the first: there is no turn to remember in
+        # a snapshot. The trickle of a slow stream takes turns, or the first would get it all.
+        first = next_channel if len(batch) < count else 0
+        next_channel = (first + len(batch)) % count
         dealt = []
         for turn in range(min(count, len(batch))):
             values = batch.values[turn::count]
             timestamps = None if batch.timestamps is None else batch.timestamps[turn::count]
-            dealt.append((channels[turn], Batch(values, timestamps)))
+            dealt.append((channels[(first + turn) % count], Batch(values, timestamps)))
         return dealt
 
     return partition

@@ -49,6 +49,20 @@ def test_rebalance_deals_in_turn_and_keeps_timestamps():
     assert dealt[1][1].timestamps == [11, 14]
 
 
+@pytest.mark.parametrize("partitioning", [RebalancePartitioning(), ShufflePartitioning()])
+def test_the_trickle_of_a_slow_stream_reaches_all(partitioning):
+    partition = partitioner_for(
+        partitioning,
+        source_index=0,
+        source_parallelism=1,
+        target_parallelism=3,
+        target_max_parallelism=128,
+        target="the target",
+    )
+    reached = {channel for value in range(60) for channel, _ in partition(Batch([value]))}
+    assert reached == {0, 1, 2}
+
+
 @pytest.mark.parametrize(
     ("sources", "targets", "index", "expected"),
     [(2, 4, 0, {0, 1}), (2, 4, 1, {2, 3}), (4, 2, 1, {0}), (4, 2, 2, {1}), (1, 3, 0, {0, 1, 2})],
