@@ -170,6 +170,9 @@ class JobManager:
             self._over = True
         self._take_requests()
         self.coordinator.stop("The job ended before the savepoint.")
+        if self._stop is not None and self.status is JobStatus.FINISHED and self._savepoint_path:
+            # Not before: who waits for the savepoint may rely on the job being over.
+            self._stop.result.set_result(self._savepoint_path)
         self._give_up_stop(self._failure or CheckpointError("The job ended before the savepoint."))
 
     # -- the job
@@ -404,6 +407,8 @@ class JobManager:
     # -- ends
 
     def _cancel(self) -> None:
+        if self._over:
+            return
         self._cancelled = True
         self._set_status(JobStatus.CANCELLING)
         self._ending = True
@@ -467,7 +472,6 @@ class JobManager:
         self._savepoint_path = completed.location.directory
         self._send(NotifyComplete(completed.checkpoint_id))
         self._finish()
-        stop.result.set_result(self._savepoint_path or "")
 
     def _finish(self) -> None:
         self._ending = True
