@@ -54,7 +54,7 @@ class StateBackendSuite(
 
     def create_store(self) -> StateStore:
         """Return a new store."""
-        raise NotImplementedError("Override create_store() in your subclass.")
+        raise TypeError("Override create_store() in your subclass.")
 
     def snapshot_options(self) -> SnapshotOptions:
         """Return the kind of snapshots that the cases take."""

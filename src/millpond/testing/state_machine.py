@@ -82,7 +82,7 @@ class StateStoreMachine(RuleBasedStateMachine):
 
     def make_store(self) -> StateStore:
         """Return a new store."""
-        raise NotImplementedError("Override make_store() in your subclass.")
+        raise TypeError("Override make_store() in your subclass.")
 
     def snapshot_options(self) -> SnapshotOptions:
         """Return the kind of snapshots to take."""
