@@ -45,7 +45,7 @@ __all__ = ("TaskSurroundings", "build_tasks")
 class TaskSurroundings:
     """What all tasks of a worker share."""
 
-    store: StateStore
+    store: StateStore | None
     reader: SnapshotReader
     resolve: FileSystemResolver
     clock: Clock
@@ -191,7 +191,9 @@ class _Builder:
         if node.keyed is None:
             return None
         groups = key_group_range(vertex.max_parallelism, vertex.parallelism, index)
-        return self._around.store.create_keyed_backend(
+        store = self._around.store
+        assert store is not None
+        return store.create_keyed_backend(
             KeyedBackendParameters(
                 job_id=self._deploy.job_id,
                 operator_id=node.operator_id,

@@ -130,7 +130,10 @@ class Worker:
     def _deploy(self, deploy: Deploy) -> None:
         started = self._clock.monotonic()
         settings = RuntimeSettings.of(deploy.configuration)
-        self._store = open_state_store(deploy.backend, deploy.configuration)
+        nodes = (node for vertex in deploy.graph.vertices for node in vertex.operators)
+        if any(node.keyed is not None for node in nodes):
+            # A job without keys starts faster for not loading a store.
+            self._store = open_state_store(deploy.backend, deploy.configuration)
         surroundings = TaskSurroundings(
             store=self._store,
             reader=self._reader(deploy.restore),
