@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from millpond.clock import Clock, SystemClock
-from millpond.engines.job_client import ThreadJobClient
-from millpond.engines.job_run import CollectingListener, JobRun, collect_results, result_of
+from millpond.engines.job_run import JobRun
 from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
+from millpond.engines.local_engine import LocalEngine
 from millpond.filesystem import FileSystemResolver, get_file_system
-from millpond.runtime.job_manager import JobListener
 from millpond.runtime.worker_connection import InProcessConnection, WorkerConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from millpond.common.job_client import JobClient
-    from millpond.common.job_execution_result import JobExecutionResult
     from millpond.datastream.engine import Program
-    from millpond.runtime.job_outcome import JobOutcome
+    from millpond.runtime.job_manager import JobListener
 
 __all__ = ("EmbeddedEngine",)
 
@@ -29,7 +23,7 @@ _SNAPSHOT_THREADS = 2
 
 
 @final
-class EmbeddedEngine:
+class EmbeddedEngine(LocalEngine):
     """Runs a job's manager and all its tasks on the calling thread.
 
     Snapshots are written by background threads, or by `executor` when one is given: a test that
@@ -56,33 +50,13 @@ class EmbeddedEngine:
         resume: bool = False,
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
+        super().__init__(listener)
         self._clock = clock or SystemClock()
         self._random = random or SystemRandom()
         self._executor = executor
-        self._listener = listener
         self._job_id = job_id
         self._resume = resume
         self._resolve = resolve
-
-    def execute(self, program: Program) -> JobExecutionResult:
-        """Run to the end; raises the job's failure."""
-        return result_of(self.run(program))
-
-    def execute_async(self, program: Program) -> JobClient:
-        """Run in a thread of its own."""
-        return ThreadJobClient(self._open(program, self._listener or JobListener()))
-
-    def collect(self, program: Program, collect_id: str) -> Iterator[Any]:
-        """Run while results are asked for; they never wait in memory."""
-        results: deque[Any] = deque()
-        return collect_results(
-            self._open(program, CollectingListener(collect_id, results)), results
-        )
-
-    def run(self, program: Program) -> JobOutcome:
-        """Run to the end and return how it ended, failures included."""
-        with self._open(program, self._listener or JobListener()) as run:
-            return run.manager.run()
 
     def _open(self, program: Program, listener: JobListener) -> JobRun:
         own = None

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from millpond.clock import Clock, SystemClock
-from millpond.engines.job_client import ThreadJobClient
-from millpond.engines.job_run import CollectingListener, JobRun, collect_results, result_of
+from millpond.engines.job_run import JobRun
 from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
-from millpond.runtime.job_manager import JobListener
+from millpond.engines.local_engine import LocalEngine
 from millpond.runtime.worker_process import ProcessConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from millpond.common.job_client import JobClient
-    from millpond.common.job_execution_result import JobExecutionResult
     from millpond.datastream.engine import Program
-    from millpond.runtime.job_outcome import JobOutcome
+    from millpond.runtime.job_manager import JobListener
     from millpond.runtime.worker_connection import WorkerConnection
 
 __all__ = ("SupervisedEngine",)
 
 
 @final
-class SupervisedEngine:
+class SupervisedEngine(LocalEngine):
     """Runs the tasks in a process of their own and replaces it when it dies.
 
     Args:
@@ -50,9 +46,9 @@ class SupervisedEngine:
         resume: bool = False,
         inherited: Sequence[int] = (),
     ) -> None:
+        super().__init__(listener)
         self._clock = clock or SystemClock()
         self._random = random or SystemRandom()
-        self._listener = listener
         self._job_id = job_id
         self._resume = resume
         self._inherited = inherited
@@ -65,26 +61,6 @@ class SupervisedEngine:
             return None
         worker.kill()
         return worker.process_id
-
-    def execute(self, program: Program) -> JobExecutionResult:
-        """Run to the end; raises the job's failure."""
-        return result_of(self.run(program))
-
-    def execute_async(self, program: Program) -> JobClient:
-        """Run the job manager in a thread of its own."""
-        return ThreadJobClient(self._open(program, self._listener or JobListener()))
-
-    def collect(self, program: Program, collect_id: str) -> Iterator[Any]:
-        """Run while results are asked for."""
-        results: deque[Any] = deque()
-        return collect_results(
-            self._open(program, CollectingListener(collect_id, results)), results
-        )
-
-    def run(self, program: Program) -> JobOutcome:
-        """Run to the end and return how it ended, failures included."""
-        with self._open(program, self._listener or JobListener()) as run:
-            return run.manager.run()
 
     def _open(self, program: Program, listener: JobListener) -> JobRun:
         job_id = self._job_id or new_job_id()
