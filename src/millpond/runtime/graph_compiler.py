@@ -199,17 +199,16 @@ class _Compiler:
     def _specification(transformation: Transformation) -> bytes | SourceSpec:
         if isinstance(transformation.spec, SourceSpec):
             return transformation.spec
-        import cloudpickle
+        from millpond.serialization.program_pickle import pickle_program
 
         try:
-            pickled: bytes = cloudpickle.dumps(transformation.spec)
+            return pickle_program(transformation.spec)
         except Exception as error:
             raise InvalidProgramError(
                 f"The function of {transformation.name!r} cannot be copied: {error}.",
                 hint="Open files, locks and connections in open(), not in __init__.",
                 operator=transformation.name,
             ) from error
-        return pickled
 
     def _operator_ids(self) -> dict[int, bytes]:
         ids: dict[int, bytes] = {}

@@ -83,10 +83,10 @@ class ProcessConnection:
 
     def send(self, message: ToWorker) -> None:
         """Send a message; one to a lost worker is dropped, `receive` reports the loss."""
-        import cloudpickle
+        from millpond.serialization.program_pickle import pickle_program
 
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._connection.send_bytes(cloudpickle.dumps(message))
+            self._connection.send_bytes(pickle_program(message))
 
     def receive(self) -> Sequence[FromWorker]:
         """Return what came; wait some ms for the first message."""
@@ -151,9 +151,9 @@ class _Outbox:
 
 
 def _encode(message: FromWorker) -> bytes:
-    import cloudpickle
+    from millpond.serialization.program_pickle import pickle_program
 
-    data: bytes = cloudpickle.dumps(message)
+    data = pickle_program(message)
     # What cannot be read back would break the job manager instead of this worker.
     pickle.loads(data)
     return data
@@ -161,9 +161,9 @@ def _encode(message: FromWorker) -> bytes:
 
 def _encode_failure(failed: Failed) -> bytes:
     """Encode exceptions by class, arguments and attributes, whatever their `__init__` wants."""
-    import cloudpickle
+    from millpond.serialization.program_pickle import ProgramPickler
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class Pickler(ProgramPickler):
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, BaseException) and not isinstance(obj, MillpondError):
                 return _rebuild, (type(obj), obj.args, dict(vars(obj)))
