@@ -201,11 +201,11 @@ class ExecutionConfig:
         return self._get(options.FORCE_KRYO)
 
     def enable_generic_types(self) -> ExecutionConfig:
-        """Record the switch."""
+        """Let keys and state without a declared type be pickled; the default."""
         return self._set(options.GENERIC_TYPES, value=True)
 
     def disable_generic_types(self) -> ExecutionConfig:
-        """Record the switch."""
+        """Refuse programs that would pickle keys or state."""
         return self._set(options.GENERIC_TYPES, value=False)
 
     def has_generic_types_disabled(self) -> bool:

@@ -94,4 +94,9 @@ CLOSURE_CLEANER_LEVEL = (
 )
 FORCE_KRYO = _key("pipeline.force-kryo").boolean_type().default_value(False)
 FORCE_AVRO = _key("pipeline.force-avro").boolean_type().default_value(False)
-GENERIC_TYPES = _key("pipeline.generic-types").boolean_type().default_value(True)
+GENERIC_TYPES = (
+    _key("pipeline.generic-types")
+    .boolean_type()
+    .default_value(True)
+    .with_description("Let keys and state without a declared type be pickled.")
+)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from millpond.common.typeinfo import TypeInformation
     from millpond.common.watermark_strategy import WatermarkStrategy
     from millpond.datastream.connectors.sink import Sink
     from millpond.datastream.connectors.source import Source
@@ -103,9 +104,10 @@ class ProcessSpec:
 
 @dataclass(frozen=True)
 class ReduceSpec:
-    """A rolling reduce of each key; emits after every record."""
+    """A rolling reduce of each key; emits after every record. The result is of `value_type`."""
 
     function: ReduceFunction | Callable[[Any, Any], Any]
+    value_type: TypeInformation | None
 
 
 class AggregationKind(enum.StrEnum):
@@ -120,10 +122,11 @@ class AggregationKind(enum.StrEnum):
 
 @dataclass(frozen=True)
 class FieldAggregationSpec:
-    """A rolling aggregation of one field of each key's records."""
+    """A rolling aggregation of one field of each key's records, which are of `value_type`."""
 
     kind: AggregationKind
     position: int | str
+    value_type: TypeInformation | None
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,7 @@ def _compiler_options(configuration: Configuration) -> CompilerOptions:
         max_parallelism=None if maximum == -1 else maximum,
         chaining=configuration.get(execution.OPERATOR_CHAINING),
         auto_generate_uids=configuration.get(execution_options.AUTO_GENERATE_UIDS),
+        generic_types=configuration.get(execution_options.GENERIC_TYPES),
     )
 
 

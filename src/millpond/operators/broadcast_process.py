@@ -9,6 +9,7 @@ from millpond.datastream.functions import BroadcastProcessFunction, KeyedBroadca
 from millpond.datastream.time_domain import TimeDomain
 from millpond.errors import StateError
 from millpond.operators.batch import MIN_WATERMARK, Batch
+from millpond.operators.generic_types import refuse_pickled_state
 from millpond.operators.operator import OperatorContext, TwoInputOperator, user_code_error
 from millpond.operators.results import Results, emit_results
 from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
@@ -81,6 +82,8 @@ class _BroadcastContext(
             raise StateError(
                 "Keyed state is only there behind key_by.", operator=self._view.context.name
             )
+        if not self._view.context.generic_types:
+            refuse_pickled_state(state_descriptor, self._view.context.name)
         definition = StateDefinition.of(state_descriptor)
         backend.apply_to_all_keys(VOID_NAMESPACE, definition, function)
 

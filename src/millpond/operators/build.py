@@ -33,7 +33,6 @@ from millpond.datastream.operator_spec import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from millpond.common.typeinfo import TypeInformation
     from millpond.operators.operator import Operator
 
 __all__ = ("build_operator",)
@@ -43,6 +42,7 @@ _OPERATORS = {
     TimestampsSpec: "timestamps:TimestampsOperator",
     MapSpec: "map:MapOperator",
     FlatMapSpec: "flat_map:FlatMapOperator",
+    ReduceSpec: "reduce:ReduceOperator",
     FilterSpec: "filter:FilterOperator",
     WindowSpec: "window:window_operator",
     CoMapSpec: "co_process:CoProcessOperator",
@@ -56,7 +56,6 @@ _OPERATORS = {
 
 def build_operator(
     specification: bytes | SourceSpec,
-    input_type: TypeInformation | None,
     send_collected: Callable[[str, int, Sequence[Any]], None],
 ) -> Operator:
     """Make one subtask's operator; it shares no function object with any other subtask.
@@ -76,10 +75,7 @@ def build_operator(
         kind = "KeyedProcessOperator" if keyed else "ProcessOperator"
         operator = _load(f"process:{kind}")(spec.function)
     elif isinstance(spec, FieldAggregationSpec):
-        reduce = _load("field_aggregation:reduce_of_field")(spec)
-        operator = _load("reduce:ReduceOperator")(reduce, input_type)
-    elif isinstance(spec, ReduceSpec):
-        operator = _load("reduce:ReduceOperator")(spec, input_type)
+        operator = _load("reduce:ReduceOperator")(_load("field_aggregation:reduce_of_field")(spec))
     elif isinstance(spec, CollectSpec):
         operator = _load("collect:CollectOperator")(partial(send_collected, spec.collect_id))
     else:

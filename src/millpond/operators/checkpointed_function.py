@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.functions import (
     CheckpointedFunction,
@@ -11,11 +11,18 @@ from millpond.datastream.functions import (
     FunctionSnapshotContext,
     KeyedStateStore,
 )
+from millpond.datastream.state import OperatorStateStore
 from millpond.errors import StateError
+from millpond.operators.generic_types import refuse_pickled_state
 from millpond.operators.operator import OperatorContext, user_code_error
 
 if TYPE_CHECKING:
-    from millpond.datastream.state import OperatorStateStore
+    from millpond.datastream.state import (
+        BroadcastState,
+        ListState,
+        ListStateDescriptor,
+        MapStateDescriptor,
+    )
     from millpond.operators.runtime_context import SubtaskRuntimeContext
 
 __all__ = ("initialize_function", "snapshot_function")
@@ -34,12 +41,34 @@ class _InitializationContext(FunctionInitializationContext):
         return self.context.restored_checkpoint_id
 
     def get_operator_state_store(self) -> OperatorStateStore:
-        return self.context.operator_state
+        store = self.context.operator_state
+        return store if self.context.generic_types else _TypedStateStore(store, self.context.name)
 
     def get_keyed_state_store(self) -> KeyedStateStore:
         if self.context.keyed_backend is None:
             raise StateError("Keyed state is only there behind key_by.", operator=self.context.name)
         return self.keyed_state_store
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _TypedStateStore(OperatorStateStore):
+    """Refuses state that would be pickled."""
+
+    store: OperatorStateStore
+    operator: str
+
+    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
+        refuse_pickled_state(state_descriptor, self.operator)
+        return self.store.get_list_state(state_descriptor)
+
+    def get_union_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
+        refuse_pickled_state(state_descriptor, self.operator)
+        return self.store.get_union_list_state(state_descriptor)
+
+    def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState[Any, Any]:
+        refuse_pickled_state(state_descriptor, self.operator)
+        return self.store.get_broadcast_state(state_descriptor)
 
 
 @final

@@ -21,16 +21,19 @@ def reduce_of_field(spec: FieldAggregationSpec) -> ReduceSpec:
     The other fields are those of the key's first record; the `…_by` kinds keep the whole record,
     the first of equals. A record that is no tuple, list or Row is its own only field.
     """
-    position = spec.position
-    if spec.kind is AggregationKind.SUM:
-        return ReduceSpec(_on_field(position, operator.add))
-    if spec.kind is AggregationKind.MIN:
-        return ReduceSpec(_on_field(position, min))
-    if spec.kind is AggregationKind.MAX:
-        return ReduceSpec(_on_field(position, max))
-    if spec.kind is AggregationKind.MIN_BY:
-        return ReduceSpec(lambda a, b: b if _field(b, position) < _field(a, position) else a)
-    return ReduceSpec(lambda a, b: b if _field(b, position) > _field(a, position) else a)
+    return ReduceSpec(_function(spec.kind, spec.position), spec.value_type)
+
+
+def _function(kind: AggregationKind, position: int | str) -> Callable[[Any, Any], Any]:
+    if kind is AggregationKind.SUM:
+        return _on_field(position, operator.add)
+    if kind is AggregationKind.MIN:
+        return _on_field(position, min)
+    if kind is AggregationKind.MAX:
+        return _on_field(position, max)
+    if kind is AggregationKind.MIN_BY:
+        return lambda a, b: b if _field(b, position) < _field(a, position) else a
+    return lambda a, b: b if _field(b, position) > _field(a, position) else a
 
 
 def _field(record: Any, position: int | str) -> Any:

@@ -42,7 +42,10 @@ class Output(Protocol):
 
 @dataclass(slots=True)
 class OperatorContext:
-    """Everything one subtask of an operator is given before it starts."""
+    """Everything one subtask of an operator is given before it starts.
+
+    `generic_types` False forbids users' functions state that would be pickled.
+    """
 
     job_id: str
     job_name: str
@@ -62,6 +65,7 @@ class OperatorContext:
     checkpointing_enabled: bool = False
     batch_size: int = 2048
     job_parameters: Mapping[str, str] = field(default_factory=dict)
+    generic_types: bool = True
 
     @property
     def task_name_with_subtask(self) -> str:

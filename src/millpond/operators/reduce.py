@@ -14,7 +14,6 @@ from millpond.state.contract.states import SupportsEntries
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from millpond.common.typeinfo import TypeInformation
     from millpond.datastream.operator_spec import ReduceSpec
 
 __all__ = ("REDUCE_STATE", "ReduceOperator")
@@ -27,10 +26,10 @@ REDUCE_STATE = "_reduce_state"
 class ReduceOperator(UserFunctionOperator):
     """Combines each record with the last result of its key and emits the new result."""
 
-    def __init__(self, spec: ReduceSpec, value_type: TypeInformation | None) -> None:
+    def __init__(self, spec: ReduceSpec) -> None:
         super().__init__(spec.function)
         self._reduce = bound_method(spec.function, ReduceFunction, "reduce")
-        self._value_type = value_type
+        self._value_type = spec.value_type
 
     def open(self) -> None:
         super().open()

@@ -20,6 +20,7 @@ from millpond.datastream.state import (
     ValueStateDescriptor,
 )
 from millpond.errors import StateError, StateTypeError
+from millpond.operators.generic_types import refuse_pickled_state
 from millpond.state.contract.definition import StateDefinition
 
 if TYPE_CHECKING:
@@ -111,5 +112,7 @@ class SubtaskRuntimeContext(RuntimeContext):
                 operator=self._context.name,
                 state=descriptor.get_name(),
             )
+        if not self._context.generic_types:
+            refuse_pickled_state(descriptor, self._context.name)
         state: State = backend.get_state(StateDefinition.of(descriptor))
         return state

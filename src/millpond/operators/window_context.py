@@ -12,6 +12,7 @@ from millpond.datastream.functions import (
 )
 from millpond.datastream.window import Evictor, Trigger, WindowAssigner
 from millpond.errors import StateTypeError, UnsupportedOperationError
+from millpond.operators.generic_types import refuse_pickled_state
 from millpond.state.contract.definition import StateDefinition
 from millpond.state.contract.states import MergeableState
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
         ValueStateDescriptor,
     )
     from millpond.metrics.registry import MetricGroup
+    from millpond.operators.operator import OperatorContext
     from millpond.operators.timer_service import InternalTimerService
-    from millpond.state.contract.keyed_backend import KeyedStateBackend
     from millpond.state.contract.namespace import NamespaceSerializer
 
 __all__ = (
@@ -48,10 +49,12 @@ __all__ = (
 class WindowStates:
     """State objects whose namespace is a window, by their descriptors."""
 
-    __slots__ = ("_backend", "_namespace", "_states")
+    __slots__ = ("_backend", "_context", "_namespace", "_states")
 
-    def __init__(self, backend: KeyedStateBackend, namespace: NamespaceSerializer) -> None:
-        self._backend = backend
+    def __init__(self, context: OperatorContext, namespace: NamespaceSerializer) -> None:
+        assert context.keyed_backend is not None
+        self._backend = context.keyed_backend
+        self._context = context
         self._namespace = namespace
         self._states: dict[str, tuple[StateDescriptor, Any]] = {}
 
@@ -61,6 +64,8 @@ class WindowStates:
         if known is not None and known[0] is descriptor:
             state = known[1]
         else:
+            if not self._context.generic_types:
+                refuse_pickled_state(descriptor, self._context.name)
             definition = StateDefinition.of(descriptor, self._namespace)
             state = self._backend.get_state(definition)
             self._states[descriptor.name] = (descriptor, state)

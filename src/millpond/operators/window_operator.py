@@ -72,7 +72,7 @@ class WindowOperator(UserFunctionOperator):
         namespace = namespace_of(self.assigner)
         timers = InternalTimerService(backend, self.context.clock, namespace)
         runtime_context = self.runtime_context
-        states = WindowStates(backend, namespace)
+        states = WindowStates(self.context, namespace)
         self.timers = timers
         self.contents: WindowContents | EvictableContents
         if self.spec.evictor is None:

@@ -26,6 +26,7 @@ from millpond.datastream.transformation import (
     Transformation,
 )
 from millpond.errors import InvalidProgramError
+from millpond.runtime.generic_types import refuse_generic_types
 from millpond.runtime.job_graph import ChainEdge, JobEdge, JobGraph, JobVertex, OperatorNode
 from millpond.runtime.operator_id import operator_id_of_place, operator_id_of_uid
 from millpond.state.contract.key_group import default_max_parallelism, validate_parallelism
@@ -46,6 +47,7 @@ class CompilerOptions:
     max_parallelism: int | None = None
     chaining: bool = True
     auto_generate_uids: bool = True
+    generic_types: bool = True
 
 
 def compile_job(
@@ -55,9 +57,13 @@ def compile_job(
 
     Raises:
         InvalidProgramError: it has no operators, operators share a uid, a uid is missing where
-            `pipeline.auto-generate-uids` is false, or a function cannot be copied.
+            `pipeline.auto-generate-uids` is false, state would be pickled where
+            `pipeline.generic-types` is false, or a function cannot be copied.
     """
-    return _Compiler(job, options).compile(job_parameters)
+    compiler = _Compiler(job, options)
+    if not options.generic_types:
+        refuse_generic_types(job)
+    return compiler.compile(job_parameters)
 
 
 class _Compiler:
@@ -100,7 +106,9 @@ class _Compiler:
             for target in heads
             for edge in target.inputs
         )
-        return JobGraph(self._job.name, vertices, edges, job_parameters)
+        return JobGraph(
+            self._job.name, vertices, edges, job_parameters, self._options.generic_types
+        )
 
     # -- parallelism and partitioning
 
@@ -182,14 +190,12 @@ class _Compiler:
 
     def _node(self, transformation: Transformation, operator_id: bytes) -> OperatorNode:
         tags = {edge.side_tag for _, edge in self._outputs[id(transformation)] if edge.side_tag}
-        input_type = transformation.inputs[0].source.output_type if transformation.inputs else None
         return OperatorNode(
             operator_id=operator_id,
             name=transformation.name,
             uid=transformation.uid,
             specification=self._specification(transformation),
             output_type=transformation.output_type,
-            input_type=input_type,
             keyed=transformation.keyed,
             side_output_tags=frozenset(tags),
             commits=_commits(transformation),

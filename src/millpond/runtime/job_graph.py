@@ -31,7 +31,6 @@ class OperatorNode:
     uid: str | None
     specification: bytes | SourceSpec
     output_type: TypeInformation | None
-    input_type: TypeInformation | None
     keyed: KeyGroupPartitioning | None
     side_output_tags: frozenset[str]
     commits: bool = False
@@ -87,12 +86,16 @@ class JobVertex:
 
 @dataclass(frozen=True, slots=True)
 class JobGraph:
-    """Vertices in topological order, and the edges between them in the order of the program."""
+    """Vertices in topological order, and the edges between them in the order of the program.
+
+    `generic_types` False forbids state that would be pickled.
+    """
 
     name: str
     vertices: tuple[JobVertex, ...]
     edges: tuple[JobEdge, ...]
     job_parameters: dict[str, str] = field(default_factory=dict)
+    generic_types: bool = True
 
     @property
     def commits(self) -> bool:

@@ -180,8 +180,9 @@ class _Builder:
             checkpointing_enabled=self._deploy.checkpointing_enabled,
             batch_size=self._around.batch_size,
             job_parameters=self._graph.job_parameters,
+            generic_types=self._graph.generic_types,
         )
-        operator = build_operator(node.specification, node.input_type, self._around.send_collected)
+        operator = build_operator(node.specification, self._around.send_collected)
         operator.setup(context)
         return operator
 

@@ -599,3 +599,17 @@ def test_keyed_state_without_keys_is_refused(env):
 
     with pytest.raises(MillpondError, match="only there behind key_by"):
         collect(flights(env).map(State()))
+
+
+def test_a_keyed_side_output_keeps_its_type(env):
+    tag = OutputTag("texts", Types.STRING())
+
+    class Split(ProcessFunction):
+        def process_element(self, value, ctx):
+            yield value
+            yield tag, f"x{value}"
+
+    texts = env.from_collection([1, 2], Types.LONG()).process(Split(), Types.LONG())
+    keyed = texts.get_side_output(tag).key_by(lambda text: text[0], Types.STRING())
+    assert keyed.get_type() == Types.STRING()
+    assert list(keyed.reduce(lambda a, b: a + b).execute_and_collect()) == ["x1", "x1x2"]

@@ -9,7 +9,7 @@ from millpond.operators.field_aggregation import reduce_of_field
 
 
 def reduce(kind, position, before, record):
-    return reduce_of_field(FieldAggregationSpec(kind, position)).function(before, record)
+    return reduce_of_field(FieldAggregationSpec(kind, position, None)).function(before, record)
 
 
 @pytest.mark.parametrize(

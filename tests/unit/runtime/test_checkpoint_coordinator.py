@@ -27,7 +27,7 @@ SAVEPOINT = SnapshotOptions(kind=SnapshotKind.SAVEPOINT)
 
 
 def graph_of(parallelism):
-    node = OperatorNode(b"o" * 16, "operator", "uid", b"", None, None, None, frozenset())
+    node = OperatorNode(b"o" * 16, "operator", "uid", b"", None, None, frozenset())
     return JobGraph("job", (JobVertex(0, (node,), (), parallelism, 128, False),), ())
 
 

@@ -19,7 +19,7 @@ from millpond.runtime.restore import restore_from
 
 
 def graph(*, uid="counts", parallelism=2, maximum=128, is_set=False):
-    node = OperatorNode(operator_id_of_uid(uid), "counter", uid, b"", None, None, None, frozenset())
+    node = OperatorNode(operator_id_of_uid(uid), "counter", uid, b"", None, None, frozenset())
     vertex = JobVertex(0, (node,), (), parallelism, maximum, is_set)
     return JobGraph("job", (vertex,), ())
 

@@ -186,7 +186,12 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     ),
     *(
         without_meaning(option, _NO_JAVA)
-        for option in (CLOSURE_CLEANER_LEVEL, FORCE_KRYO, FORCE_AVRO, GENERIC_TYPES)
+        for option in (CLOSURE_CLEANER_LEVEL, FORCE_KRYO, FORCE_AVRO)
+    ),
+    works(
+        GENERIC_TYPES,
+        "false refuses keys and state that would be pickled: what the program declares when the "
+        "graph is made, what functions register in `open` before the first record",
     ),
     without_meaning(LATENCY_INTERVAL, "there are no latency markers"),
 )

@@ -36,8 +36,9 @@ class KeyedStream(DataStream):
         environment: StreamExecutionEnvironment,
         edges: tuple[Edge, ...],
         partitioning: KeyGroupPartitioning,
+        side_type: TypeInformation | None = None,
     ) -> None:
-        super().__init__(environment, edges)
+        super().__init__(environment, edges, side_type)
         self._key = partitioning
 
     def process(  # type: ignore[override]  # PyFlink narrows the argument here
@@ -52,8 +53,9 @@ class KeyedStream(DataStream):
 
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
         """Combine each record with the key's last result; every result is emitted."""
-        spec = ReduceSpec(function_or_callable(func, ReduceFunction, "reduce"))
-        return self._add("Reduce", spec, self.get_type())
+        value_type = self.get_type()
+        spec = ReduceSpec(function_or_callable(func, ReduceFunction, "reduce"), value_type)
+        return self._add("Reduce", spec, value_type)
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """Add up a field of each key's records; the other fields are those of the first."""
@@ -97,7 +99,8 @@ class KeyedStream(DataStream):
             raise InvalidProgramError(
                 f"{kind} needs the position or the name of a field, not {position!r}."
             )
-        return self._add(kind.value, FieldAggregationSpec(kind, position), self.get_type())
+        value_type = self.get_type()
+        return self._add(kind.value, FieldAggregationSpec(kind, position, value_type), value_type)
 
     def _add(
         self, name: str, spec: OperatorSpec, output_type: TypeInformation | None

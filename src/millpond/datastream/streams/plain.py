@@ -193,7 +193,8 @@ class DataStream(NamedStream):
         if isinstance(selector, KeySelector):
             selector = selector.get_key
         partitioning = KeyGroupPartitioning(selector, key_type)
-        return KeyedStream(self._environment, self._partitioned(partitioning), partitioning)
+        edges = self._partitioned(partitioning)
+        return KeyedStream(self._environment, edges, partitioning, self._side_type)
 
     def shuffle(self) -> DataStream:
         """Send each record to a random subtask (seeded: a replay repeats it)."""
