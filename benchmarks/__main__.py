@@ -58,6 +58,10 @@ def _run(group: str, *, quick: bool, repeats: int) -> Iterator[Measurement]:
         from benchmarks.startup import run_startup
 
         return run_startup(quick=quick, repeats=repeats)
+    if group == "i":
+        from benchmarks.timers import run_timers
+
+        return run_timers(quick=quick, repeats=repeats)
     from benchmarks.jobs import run_jobs
 
     return run_jobs(group, quick=quick, repeats=repeats)

@@ -22,6 +22,7 @@ GROUPS = {
     "f": "state operations alone",
     "g": "snapshots",
     "h": "start-up and memory",
+    "i": "timers",
 }
 
 _LEGEND = """\

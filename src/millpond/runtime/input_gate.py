@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, final
 
 from millpond.operators.batch import MIN_WATERMARK, Batch
 from millpond.runtime.element import CheckpointBarrier, Element, EndOfInput, Idle, Watermark
+from millpond.runtime.watermark_valve import WatermarkValve, combine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,10 @@ class InputGate:
         self._ended = False
         self._barrier: CheckpointBarrier | None = None
         self._delivered: set[int] = set()
+        self._valves = {
+            index: WatermarkValve([each for each in channels if each.input_index == index])
+            for index in sorted({channel.input_index for channel in channels})
+        }
 
     def drain(self, reader: GateReader) -> bool:
         """Read everything that can be read; return whether there was anything."""
@@ -76,12 +81,12 @@ class InputGate:
 
     def _control(self, reader: GateReader, index: int, channel: Channel, element: Element) -> None:
         if isinstance(element, Watermark):
-            channel.watermark = max(channel.watermark, element.timestamp)
+            self._valves[channel.input_index].advance(channel, element.timestamp)
             self._advance(reader)
         elif isinstance(element, CheckpointBarrier):
             self._deliver(reader, index, channel, element)
         elif isinstance(element, Idle):
-            channel.idle = element.idle
+            self._valves[channel.input_index].set_idle(channel, idle=element.idle)
             self._advance(reader)
         elif isinstance(element, EndOfInput):
             channel.ended = True
@@ -90,19 +95,17 @@ class InputGate:
                 reader.process_end()
 
     def _advance(self, reader: GateReader) -> None:
-        active = [channel.watermark for channel in self.channels if not channel.idle]
-        if not active:
-            if not self._idle:
-                self._idle = True
-                reader.process_idle(idle=True)
-            return
-        if self._idle:
+        watermark, idle = combine(tuple(self._valves.values()))
+        if self._idle and not idle:
             self._idle = False
             reader.process_idle(idle=False)
-        smallest = min(active)
-        if smallest > self._watermark:
-            self._watermark = smallest
-            reader.process_watermark(smallest)
+        if watermark > self._watermark:
+            self._watermark = watermark
+            reader.process_watermark(watermark)
+        if idle and not self._idle:
+            # After the watermark: downstream does not hear what an idle channel says.
+            self._idle = True
+            reader.process_idle(idle=True)
 
     def _deliver(
         self, reader: GateReader, index: int, channel: Channel, barrier: CheckpointBarrier

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from millpond.checkpoint.location import CheckpointLocation
-from millpond.operators.batch import MIN_WATERMARK, Batch
+from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.runtime.channel import Channel
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Idle, Watermark
 from millpond.runtime.input_gate import InputGate
@@ -109,3 +109,17 @@ def test_the_end_comes_once(count):
     gate = Gate(*[0] * count)
     ends = [(channel, END_OF_INPUT) for channel in range(count)]
     assert gate.send(*ends) == ["end"]
+
+
+def test_what_was_held_back_comes_before_the_idleness():
+    gate = Gate(0, 0)
+    assert gate.send((0, Watermark(10)), (1, Watermark(5)), (0, Idle(True))) == [5]
+    assert gate.send((1, Idle(True))) == [10, "idle"]
+
+
+def test_an_idle_input_that_ends_lets_the_last_watermark_through():
+    gate = Gate(0, 1)
+    assert gate.send((0, Idle(True)), (1, Idle(True))) == ["idle"]
+    gate.send((0, Watermark(MAX_WATERMARK)), (0, END_OF_INPUT))
+    last = gate.send((1, Watermark(MAX_WATERMARK)), (1, END_OF_INPUT))
+    assert last == ["active", MAX_WATERMARK, "end"]
