@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from millpond.datastream.async_data_stream import (
+        AsyncDataStream,
+    )
     from millpond.datastream.checkpoint_config import (
         CheckpointConfig,
         ExternalizedCheckpointCleanup,
@@ -184,6 +187,7 @@ __all__ = (
     "AllWindowFunction",
     "AllWindowedStream",
     "AppendingState",
+    "AsyncDataStream",
     "AsyncFunction",
     "AsyncFunctionDescriptor",
     "AsyncRetryPredicate",
@@ -314,6 +318,7 @@ __all__ = (
 )
 
 _MODULES = {
+    "async_data_stream": ("AsyncDataStream",),
     "checkpoint_config": (
         "CheckpointConfig",
         "ExternalizedCheckpointCleanup",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from millpond.datastream.connectors.source import Source
     from millpond.datastream.functions import (
         AggregateFunction,
+        AsyncFunctionDescriptor,
         BaseBroadcastProcessFunction,
         CoFlatMapFunction,
         CoMapFunction,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = (
     "COLLECT_UID",
     "AggregationKind",
+    "AsyncWaitSpec",
     "BroadcastProcessSpec",
     "CoFlatMapSpec",
     "CoMapSpec",
@@ -100,6 +102,18 @@ class ProcessSpec:
     """A process function, keyed or not."""
 
     function: ProcessFunction | KeyedProcessFunction
+
+
+@dataclass(frozen=True)
+class AsyncWaitSpec:
+    """Asynchronous calls, many at the same time; `timeout_ms` 0: they may take for ever.
+
+    `element_type` is that of the records.
+    """
+
+    descriptor: AsyncFunctionDescriptor
+    timeout_ms: int
+    element_type: TypeInformation | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +226,7 @@ OperatorSpec = (
     | FlatMapSpec
     | FilterSpec
     | ProcessSpec
+    | AsyncWaitSpec
     | ReduceSpec
     | FieldAggregationSpec
     | WindowSpec

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.functions import KeyedProcessFunction
 from millpond.datastream.operator_spec import (
+    AsyncWaitSpec,
     BroadcastProcessSpec,
     CoFlatMapSpec,
     CollectSpec,
@@ -42,6 +43,7 @@ _OPERATORS = {
     TimestampsSpec: "timestamps:TimestampsOperator",
     MapSpec: "map:MapOperator",
     FlatMapSpec: "flat_map:FlatMapOperator",
+    AsyncWaitSpec: "async_wait:AsyncWaitOperator",
     ReduceSpec: "reduce:ReduceOperator",
     FilterSpec: "filter:FilterOperator",
     WindowSpec: "window:window_operator",

@@ -77,7 +77,7 @@ class Operator(ABC):
     """One subtask of an operator with one input. Only its task's thread calls it.
 
     Order of calls: `setup`, `initialize_state`, `open`, then batches, watermarks and snapshots,
-    `finish` when the input has ended, `close` in every case.
+    `end_input` and `finish` when the input has ended, `close` in every case.
     """
 
     context: OperatorContext
@@ -124,6 +124,13 @@ class Operator(ABC):
 
     def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
         """A checkpoint was given up."""
+
+    def end_input(self) -> bool:
+        """The input has ended; return whether nothing is in flight that `finish` must wait for.
+
+        Called again, cycle by cycle, until it is so.
+        """
+        return True
 
     def finish(self) -> None:
         """The input has ended and the last watermark has passed; emit what is left."""

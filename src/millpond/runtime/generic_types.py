@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.functions import NullByteKeySelector
 from millpond.datastream.operator_spec import (
+    AsyncWaitSpec,
     BroadcastProcessSpec,
     FieldAggregationSpec,
     ReduceSpec,
@@ -68,6 +69,8 @@ def _kept_records(spec: OperatorSpec) -> Iterator[tuple[str, Any]]:
     """Yield what an operator keeps of its records: in words, and its type."""
     if isinstance(spec, ReduceSpec | FieldAggregationSpec):
         yield "values of a rolling reduce", spec.value_type
+    elif isinstance(spec, AsyncWaitSpec):
+        yield "records in flight", spec.element_type
     elif isinstance(spec, WindowSpec):
         if spec.aggregate is None or spec.evictor is not None:
             yield "records of a window", spec.element_type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, final
 
 from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
@@ -58,6 +59,7 @@ class Task:
             if operator.context.keyed_backend is not None
         ]
         self.ended = False
+        self._ending: deque[Operator] | None = None
         self.captured: list[SubtaskSnapshot] = []
 
     @property
@@ -89,9 +91,11 @@ class Task:
 
     def run(self) -> bool:
         """Do what there is to do now; return whether there was anything."""
+        if self._ending:
+            self._finish_operators()
         if self._source is not None:
             progress = self._source.produce()
-            if self._source.ended and not self.ended:
+            if self._source.ended and self._ending is None:
                 self.process_end()
                 return True
         else:
@@ -106,7 +110,8 @@ class Task:
         """Fire the processing-time timers that are due; none after the end of input."""
         if self.ended:
             return
-        for operator in self.operators:
+        # Of a task that is ending, the operators that wait for something are left.
+        for operator in self.operators if self._ending is None else tuple(self._ending):
             due = operator.next_processing_time()
             if due is not None and due <= now_ms:
                 operator.process_processing_time(now_ms)
@@ -127,10 +132,18 @@ class Task:
         self._head.process_idle(idle=idle)
 
     def process_end(self) -> None:
-        """The input has ended: finish the operators, first to last."""
+        """The input has ended: finish the operators, first to last, as soon as each can be."""
+        self._ending = deque(self.operators)
+        self._finish_operators()
+
+    def _finish_operators(self) -> None:
+        ending = self._ending
+        assert ending is not None
+        while ending:
+            if not ending[0].end_input():
+                return
+            ending.popleft().finish()
         self.ended = True
-        for operator in self.operators:
-            operator.finish()
         self._broadcast(END_OF_INPUT)
 
     # -- checkpoints
