@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-nightly test-flink lint bench docs clean
+.PHONY: demo test test-nightly test-flink lint bench bench-flink docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -46,6 +46,11 @@ lint: $(VENV)/.development
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# The same work on Java Flink and PyFlink; needs a JDK 11+, and installs PyFlink beside .venv.
+BENCH_FLINK_ARGUMENTS ?=
+bench-flink: $(STAMP)
+	$(BIN)/python -m benchmarks.flink $(BENCH_FLINK_ARGUMENTS)
 
 $(VENV)/.docs: $(STAMP)
 	$(BIN)/python tools/dependency_group.py docs | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check

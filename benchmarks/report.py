@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from benchmarks.measurement import Measurement
 
-__all__ = ("GROUPS", "print_group", "print_legend", "write_json")
+__all__ = ("GROUPS", "number", "print_group", "print_legend", "write_json")
 
 GROUPS = {
     "a": "keyed running sum, a user's generator function",
@@ -47,13 +47,13 @@ def print_group(group: str, measurements: Sequence[Measurement]) -> None:
         table.add_row(
             each.name,
             each.backend,
-            f"{_number(each.median)} {each.unit}",
+            f"{number(each.median)} {each.unit}",
             f"{each.spread:.0%}",
             "" if each.of_loop is None else f"{each.of_loop:.0%}",
-            _number(figures.get("process_median")),
-            _number(figures.get("wall_median")),
-            _number(each.java),
-            _number(each.target),
+            number(figures.get("process_median")),
+            number(figures.get("wall_median")),
+            number(each.java),
+            number(each.target),
         )
     console = Console()
     if console.width < 100:
@@ -73,7 +73,8 @@ def write_json(path: Path, run: dict[str, object], measurements: Sequence[Measur
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """Return a figure in few digits; nothing where there is none."""
     if not isinstance(value, float | int):
         return ""
     if value >= 1000:

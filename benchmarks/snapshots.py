@@ -46,9 +46,12 @@ _JAVA = {
 }
 
 
-def run_snapshots(*, quick: bool, repeats: int) -> Iterator[Measurement]:
+def run_snapshots(
+    *, quick: bool, repeats: int, entries: int | None = None
+) -> Iterator[Measurement]:
     """Take checkpoints, savepoints and incremental checkpoints, and restore each."""
-    entries = 100_000 if quick else 1_000_000
+    if entries is None:
+        entries = 100_000 if quick else 1_000_000
     kinds = {
         "heap": (("checkpoint", _FULL), ("canonical savepoint", _SAVEPOINT)),
         "rocksdb": (
