@@ -132,9 +132,12 @@ def attempt(directory, backend, savepoints):
         if savepoints:
             client = env.execute_async()
             done = client.get_job_execution_result()
+            savepoint = None
             while not done.done():
                 time.sleep(0.02)
-                client.trigger_savepoint()
+                # One at a time: they go before checkpoints, the last one of the job included.
+                if savepoint is None or savepoint.done():
+                    savepoint = client.trigger_savepoint()
             done.result()
         else:
             env.execute()

@@ -41,6 +41,11 @@ class CheckpointStorage(Protocol):
         """The job's checkpoint directory; None when checkpoints stay in memory."""
         ...
 
+    @property
+    def savepoint_directory(self) -> str | None:
+        """Where savepoints go unless told otherwise."""
+        ...
+
     def initialize(self) -> None:
         """Create the job's directories. Raises CheckpointStorageError if that cannot be."""
         ...
@@ -149,6 +154,11 @@ class FileSystemCheckpointStorage:
         """The job's checkpoint directory."""
         return self._directory
 
+    @property
+    def savepoint_directory(self) -> str | None:
+        """Where savepoints go unless told otherwise."""
+        return self._savepoint_directory
+
     def initialize(self) -> None:
         """Create the job's directories and prove that files can be written."""
         self._directory.initialize()
@@ -238,6 +248,11 @@ class JobManagerCheckpointStorage:
     def directory(self) -> CheckpointDirectory | None:
         """The job's checkpoint directory; None when checkpoints stay in memory."""
         return self._directory
+
+    @property
+    def savepoint_directory(self) -> str | None:
+        """Where savepoints go unless told otherwise."""
+        return self._savepoint_directory
 
     def initialize(self) -> None:
         """Create the job's directory, if one is configured."""

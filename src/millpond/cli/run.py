@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -97,6 +98,8 @@ def command(
             runpy.run_path(str(job), run_name="__main__")
         except MillpondError:
             raise
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
         except Exception as error:  # noqa: BLE001 - the user's own, shown as Python shows it
             traceback.print_exception(error.with_traceback(_program_frames(error, job)))
             sys.exit(1)

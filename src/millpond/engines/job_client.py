@@ -16,6 +16,7 @@ from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from millpond.engines.termination import Termination
     from millpond.runtime.job_outcome import JobOutcome
 
 __all__ = ("ThreadJobClient",)
@@ -25,20 +26,26 @@ __all__ = ("ThreadJobClient",)
 class ThreadJobClient(JobClient):
     """Starts the job when it is made. The thread ends with the process."""
 
-    def __init__(self, run: JobRun) -> None:
+    def __init__(self, run: JobRun, termination: Termination) -> None:
         self._run = run
+        self._termination = termination
         self._manager = run.manager
         self._done: Future[JobOutcome] = Future()
         self._portability_told = False
+        # Entered here, in the program's thread: only the main thread may listen to signals.
+        termination.__enter__()
         threading.Thread(target=self._work, name="millpond-job", daemon=True).start()
 
     def _work(self) -> None:
         try:
-            with self._run:
+            with self._termination, self._run:
                 outcome = self._manager.run()
+            self._termination.report(outcome)
         except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
             self._done.set_exception(error)
         else:
+            # First, so that the main thread ends by the signal and not by the job's cancellation.
+            self._termination.hand_over()
             self._done.set_result(outcome)
 
     def get_job_id(self) -> JobID:

@@ -8,6 +8,7 @@ from millpond.common.job_execution_result import JobExecutionResult
 from millpond.common.job_id import JobID
 from millpond.common.job_status import JobStatus
 from millpond.engines.failure import raise_failure
+from millpond.engines.termination import Termination
 from millpond.runtime.job_manager import JobListener, JobManager
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class CollectingListener(JobListener):
 
 def collect_results(run: JobRun, results: deque[Any]) -> Iterator[Any]:
     """Run a job a step at a time, only while results are asked for; so they never pile up."""
-    with run:
+    with Termination(None), run:
         for _ in run.manager.steps():
             while results:
                 yield results.popleft()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millpond.engines.job_client import ThreadJobClient
 from millpond.engines.job_run import CollectingListener, collect_results, result_of
+from millpond.engines.termination import Termination
 from millpond.runtime.job_manager import JobListener
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ class LocalEngine(ABC):
         return result_of(self.run(program))
 
     def execute_async(self, program: Program) -> JobClient:
-        """Run the job manager in a thread of its own."""
-        return ThreadJobClient(self._open(program, self._listener))
+        """Run the job manager in a thread of its own; signals stop it too."""
+        opened = self._open(program, self._listener)
+        termination = Termination.of(opened.manager, program.configuration)
+        return ThreadJobClient(opened, termination)
 
     def collect(self, program: Program, collect_id: str) -> Iterator[Any]:
         """Run while results are asked for; they never pile up."""
@@ -44,9 +47,19 @@ class LocalEngine(ABC):
         )
 
     def run(self, program: Program) -> JobOutcome:
-        """Run to the end and return how it ended, failures included."""
-        with self._open(program, self._listener) as run:
-            return run.manager.run()
+        """Run to the end and return how it ended, failures included.
+
+        Raises:
+            KeyboardInterrupt: SIGINT stopped the job.
+            SystemExit: SIGTERM did; the code is 143.
+        """
+        opened = self._open(program, self._listener)
+        termination = Termination.of(opened.manager, program.configuration)
+        with termination, opened as run:
+            outcome = run.manager.run()
+        termination.report(outcome)
+        termination.raise_signal(outcome)
+        return outcome
 
     @abstractmethod
     def _open(self, program: Program, listener: JobListener) -> JobRun:

@@ -73,7 +73,7 @@ class CheckpointCoordinator:
         self._settings = settings
         self._incremental = incremental
         self._frame_size_bytes = frame_size_bytes
-        self._store = store
+        self.store = store
         self._clock = clock
         self._send = send
         self._fail_job = fail_job
@@ -161,9 +161,9 @@ class CheckpointCoordinator:
         self.statistics.append(statistics)
         try:
             location = (
-                self._store.storage.savepoint_location(checkpoint_id, request.target_directory)
+                self.store.storage.savepoint_location(checkpoint_id, request.target_directory)
                 if savepoint
-                else self._store.storage.location(checkpoint_id)
+                else self.store.storage.location(checkpoint_id)
             )
         except CheckpointError as error:
             request.future.set_exception(error)
@@ -190,7 +190,7 @@ class CheckpointCoordinator:
             # It came too late: its files belong to nobody.
             location = self._late_locations.get(message.checkpoint_id)
             if location is not None:
-                self._store.abort(location, message.checksums)
+                self.store.abort(location, message.checksums)
             return
         complete = pending.acknowledge(message)
         limit = self._frame_size_bytes
@@ -231,7 +231,7 @@ class CheckpointCoordinator:
 
     def _complete(self, pending: PendingCheckpoint) -> None:
         try:
-            completed = self._store.complete(
+            completed = self.store.complete(
                 pending.location, pending.metadata(self.graph), pending.checksums
             )
         except CheckpointError as error:
@@ -284,7 +284,7 @@ class CheckpointCoordinator:
         self._last_end = self._clock.monotonic()
         if self._running:
             self._send(NotifyAborted(pending.checkpoint_id))
-        self._store.abort(pending.location, pending.checksums)
+        self.store.abort(pending.location, pending.checksums)
         for future in pending.futures:
             future.set_exception(error)
 

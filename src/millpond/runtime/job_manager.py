@@ -109,7 +109,7 @@ class JobManager:
         self._collected: dict[str, int] = {}
         self._failure: BaseException | None = None
         self._latest_at_failure = store.latest
-        self._cancelled = False
+        self._cancelled: JobStatus | None = None
         self._ending = False
         self._finished = False
         self._final_checkpoint: Future[CompletedCheckpoint] | None = None
@@ -117,7 +117,8 @@ class JobManager:
         self._savepoint_path: str | None = None
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._over = False
-        self._over_lock = threading.Lock()
+        # A signal may interrupt the thread that holds it.
+        self._over_lock = threading.RLock()
         self._ran = False
         self.status = JobStatus.CREATED
         self.outcome: JobOutcome | None = None
@@ -138,7 +139,11 @@ class JobManager:
 
     def cancel(self) -> None:
         """Stop without a savepoint."""
-        self._requests.put(self._cancel)
+        self._requests.put(lambda: self._cancel(JobStatus.CANCELED))
+
+    def suspend(self) -> None:
+        """Stop as `cancel`, but keep the checkpoints for whoever goes on with the job."""
+        self._requests.put(lambda: self._cancel(JobStatus.SUSPENDED))
 
     def savepoint(
         self, target_directory: str | None, snapshot_options: SnapshotOptions
@@ -195,8 +200,8 @@ class JobManager:
             yield from self._run_attempts()
         except BaseException as error:
             # An interrupt of the user, or a defect here: the checkpoints must outlive both.
-            interrupted = not isinstance(error, Exception)
-            self._set_status(JobStatus.CANCELED if interrupted else JobStatus.FAILED)
+            status = JobStatus.FAILED if isinstance(error, Exception) else JobStatus.SUSPENDED
+            self._set_status(JobStatus.CANCELED if isinstance(error, GeneratorExit) else status)
             self._end_attempt("The job manager was interrupted.")
             self._answer_last_requests()
             self._close_store()
@@ -247,8 +252,9 @@ class JobManager:
                 return
 
     def _set_cancelled(self) -> None:
-        self._set_status(JobStatus.CANCELED)
-        self._failure = JobCancelledError("The job was cancelled.", job=self._parameters.graph.name)
+        self._set_status(self._cancelled or JobStatus.CANCELED)
+        how = "suspended" if self._cancelled is JobStatus.SUSPENDED else "cancelled"
+        self._failure = JobCancelledError(f"The job was {how}.", job=self._parameters.graph.name)
 
     def _restart_delay_ms(self, failure: BaseException) -> int | None:
         if isinstance(failure, _FATAL):
@@ -406,10 +412,10 @@ class JobManager:
 
     # -- ends
 
-    def _cancel(self) -> None:
+    def _cancel(self, status: JobStatus) -> None:
         if self._over:
             return
-        self._cancelled = True
+        self._cancelled = status
         self._set_status(JobStatus.CANCELLING)
         self._ending = True
         if self._connection is None:

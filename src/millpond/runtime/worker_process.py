@@ -195,8 +195,9 @@ def main(arguments: Sequence[str]) -> None:
     """Serve one job manager until it says so or goes away."""
     descriptor, directory = int(arguments[0]), Path(arguments[1])
     connection = Connection(descriptor)
-    # The terminal's interrupt reaches the whole process group; only the job manager acts on it.
+    # They reach the whole process group or unit; only the job manager acts on them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     inbox: deque[Any] = deque()
     threading.Thread(
         target=_listen, args=(connection, inbox, directory), name="millpond-inbox", daemon=True

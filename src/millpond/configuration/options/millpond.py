@@ -6,7 +6,7 @@ from millpond.common.config_options import ConfigOptions
 from millpond.common.option_range import at_least
 from millpond.configuration.registered_option import RegisteredOption, works
 
-__all__ = ("BATCH_SIZE", "OPTIONS")
+__all__ = ("BATCH_SIZE", "OPTIONS", "SAVEPOINT_ON_SIGTERM")
 
 BATCH_SIZE = at_least(
     ConfigOptions.key("millpond.batch-size")
@@ -18,7 +18,17 @@ BATCH_SIZE = at_least(
     ),
     1,
 )
+SAVEPOINT_ON_SIGTERM = (
+    ConfigOptions.key("millpond.savepoint-on-sigterm")
+    .boolean_type()
+    .default_value(True)
+    .with_description(
+        "Whether SIGTERM stops a job with a savepoint where execution.checkpointing.savepoint-dir "
+        "is set. Without, the job is suspended: its latest checkpoint stays."
+    )
+)
 
 OPTIONS: tuple[RegisteredOption, ...] = (
     works(BATCH_SIZE, "batches of sources end at multiples of it"),
+    works(SAVEPOINT_ON_SIGTERM, "SIGTERM stops the job with a savepoint, or only suspends it"),
 )
