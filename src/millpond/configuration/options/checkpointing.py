@@ -205,5 +205,5 @@ OPTIONS: tuple[RegisteredOption, ...] = (
         "sources are replayable, so the time before the first checkpoint is safe",
         since="2.0",
     ),
-    pending(SNAPSHOT_COMPRESSION, "key groups of full snapshots are Snappy streams"),
+    works(SNAPSHOT_COMPRESSION, "key groups of full snapshots are Snappy streams"),
 )

@@ -128,6 +128,7 @@ CLAIM_MODE = (
 
 _NO_CHANNEL_STATE = "snapshots of Millpond hold no records in flight"
 _NO_JAVA = "it shapes Java's serialization, which Millpond does not use"
+_NO_BUFFER = "a source hands on what it has read at once; no record waits for a batch to fill"
 _ONE_STORE = "bounded jobs run on the same stores and operators as unbounded ones"
 
 OPTIONS: tuple[RegisteredOption, ...] = (
@@ -153,8 +154,8 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     ),
     works(GLOBAL_JOB_PARAMETERS, "`RuntimeContext.get_job_parameter`"),
     works(JOB_NAME, "name of the job in output and snapshots", since="1.12"),
-    pending(BUFFER_TIMEOUT, "bound on the time a record waits in an unfilled batch"),
-    pending(BUFFER_TIMEOUT_ENABLED, "false passes on full batches only", since="1.16"),
+    without_meaning(BUFFER_TIMEOUT, _NO_BUFFER),
+    without_meaning(BUFFER_TIMEOUT_ENABLED, _NO_BUFFER, since="1.16"),
     works(TEMPORARY_DIRECTORIES, "where databases go unless RocksDB has its own directories"),
     works(SAVEPOINT_PATH, "the snapshot that is restored at the start"),
     works(ALLOW_NON_RESTORED_STATE, "unclaimed state is dropped instead of refused"),
