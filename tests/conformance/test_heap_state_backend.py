@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from millpond.state.contract.snapshot import SnapshotOptions
 from millpond.state.heap.store import HeapStateStore
 from millpond.testing.state_backend_suite import StateBackendSuite
 
@@ -14,3 +15,11 @@ class TestHeapStateBackendWithSynchronousSnapshots(StateBackendSuite):
 
     def create_store(self):
         return HeapStateStore(asynchronous=False)
+
+
+class TestHeapStateBackendWithIncrementalCheckpoints(StateBackendSuite):
+    def create_store(self):
+        return HeapStateStore(incremental=True)
+
+    def snapshot_options(self):
+        return SnapshotOptions(incremental=True)

@@ -193,6 +193,7 @@ def describe_job(env, ledger):
 BACKENDS = {
     "memory": lambda: MemoryStateBackend(ROOT),
     "filesystem": lambda: FsStateBackend(ROOT, None, 0),
+    "filesystem incremental": lambda: FsStateBackend(ROOT, None, 0),
     "rocksdb full": lambda: RocksDBStateBackend(ROOT, False),
     "rocksdb incremental": lambda: RocksDBStateBackend(ROOT, True),
 }
@@ -249,6 +250,7 @@ class World:
             "restart-strategy.fixed-delay.attempts": "5",
             "restart-strategy.fixed-delay.delay": "1 ms",
             "execution.checkpointing.savepoint-dir": SAVEPOINTS,
+            "execution.checkpointing.incremental": str(backend.endswith("incremental")).lower(),
             **_LOCAL,
             **dict(options),
         }

@@ -29,6 +29,12 @@ from millpond.formats.handles import (
     RelativeFileHandle,
     SubtaskState,
 )
+from millpond.formats.heap_increments import (
+    HeapStream,
+    HeapStreamKind,
+    read_heap_manifest,
+    write_heap_manifest,
+)
 from millpond.formats.java_type import key_serializer_snapshot
 from millpond.formats.keyed_header import KeyedHeader
 from millpond.formats.metadata import read_metadata, write_metadata
@@ -158,7 +164,14 @@ def metadata():
     )
 
 
+HEAP_FILES = (
+    HeapStream(HeapStreamKind.BASE, (0, 700, 0, 1 << 33), FileHandle("file:///shared/a", 1 << 34)),
+    HeapStream(HeapStreamKind.REMOVED, (0, 0, 0, 650), FileHandle("file:///shared/b", 700)),
+    HeapStream(HeapStreamKind.ADDED, (640, 0, 0, 0), FileHandle("file:///shared/c", 800)),
+)
+
 WRITTEN = {
+    "heap-manifest-v1.bin": lambda: write_heap_manifest(HEAP_FILES),
     "metadata-v3.bin": lambda: write_metadata(metadata()),
     "keyed-stream-v6.bin": lambda: keyed_stream(compressed=False)[0],
     "operator-state-v6.bin": lambda: operator_stream()[0],
@@ -191,3 +204,11 @@ def test_the_golden_operator_stream_is_read():
 
 def test_the_golden_metadata_is_read():
     assert read_metadata((GOLDEN / "metadata-v3.bin").read_bytes()) == metadata()
+
+
+def test_the_golden_heap_manifest_is_read():
+    data = (GOLDEN / "heap-manifest-v1.bin").read_bytes()
+    files = tuple((each.name(number), each.stream) for number, each in enumerate(HEAP_FILES))
+    meta = InlineHandle(data, "meta")
+    handle = IncrementalHandle(7, "backend", 0, 4, meta, files, (), len(data))
+    assert read_heap_manifest(data, handle) == HEAP_FILES

@@ -173,6 +173,7 @@ class CompletedCheckpointStore:
         location: CheckpointLocation,
         metadata: CheckpointMetadata,
         checksums: Mapping[str, FileChecksum],
+        needed_from: int | None = None,
     ) -> CompletedCheckpoint:
         """Write the metadata of a checkpoint or savepoint that every subtask acknowledged.
 
@@ -183,6 +184,7 @@ class CompletedCheckpointStore:
             location: where it was written.
             metadata: what all subtasks acknowledged.
             checksums: of the files written for it, from all acknowledgements.
+            needed_from: the oldest checkpoint that one under way builds on; its shared files stay.
 
         Raises:
             CheckpointStorageError: the metadata could not be written.
@@ -203,7 +205,7 @@ class CompletedCheckpointStore:
         self._checkpoints.append(checkpoint)
         if self._pointer is not None and location.directory is not None:
             self._pointer.write(checkpoint)
-        self._subsume()
+        self._subsume(needed_from)
         return checkpoint
 
     def abort(self, location: CheckpointLocation, checksums: Mapping[str, FileChecksum]) -> None:
@@ -248,10 +250,12 @@ class CompletedCheckpointStore:
         if self._storage.directory is not None and not self._garbage:
             self._storage.directory.remove_if_empty()
 
-    def _subsume(self) -> None:
+    def _subsume(self, needed_from: int | None) -> None:
         while len(self._checkpoints) > self._retained:
             oldest = self._checkpoints.pop(0)
-            unused = self._registry.release_unused(self._checkpoints[0].checkpoint_id)
+            lowest = self._checkpoints[0].checkpoint_id
+            lowest = lowest if needed_from is None else min(lowest, needed_from)
+            unused = self._registry.release_unused(lowest)
             owned = oldest.external_path not in self._unowned
             self._garbage.append((oldest.location if owned else None, unused))
         self._collect_garbage()

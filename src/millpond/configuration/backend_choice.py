@@ -66,7 +66,7 @@ class BackendChoice:
         savepoint_directory: URL or path, or None.
         create_subdirectory: whether checkpoints stand below a directory named by the job id.
         num_retained: how many completed checkpoints are kept.
-        is_incremental: only true with RocksDB, or a custom store.
+        is_incremental: never with heap state in the job manager's memory.
         is_asynchronous: whether heap snapshots are written in the background.
         max_state_size_bytes: limit of one state stream with job manager storage.
         frame_size_bytes: limit of one acknowledgement with job manager storage.
@@ -129,7 +129,7 @@ def choose_backend(
         savepoint_directory=stored.savepoint_directory,
         create_subdirectory=configuration.get(options.CREATE_SUBDIRECTORY),
         num_retained=configuration.get(options.NUM_RETAINED_CHECKPOINTS),
-        is_incremental=is_incremental and chosen.store is not Store.HEAP,
+        is_incremental=is_incremental and _has_files(chosen.store, stored.kind),
         is_asynchronous=chosen.store is Store.ROCKSDB
         or _first(chosen.is_asynchronous, configuration, options.ASYNCHRONOUS_SNAPSHOTS),
         max_state_size_bytes=stored.max_state_size_bytes or DEFAULT_MAX_STATE_SIZE_BYTES,
@@ -140,6 +140,11 @@ def choose_backend(
         custom_store=chosen.custom,
         custom_storage=stored.custom,
     )
+
+
+def _has_files(store: Store, storage: StorageKind) -> bool:
+    """Tell whether checkpoints can share files: increments in memory would be of no use."""
+    return store is not Store.HEAP or storage is not StorageKind.JOB_MANAGER
 
 
 def check_backend(configuration: Configuration) -> None:

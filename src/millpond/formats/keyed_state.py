@@ -1,4 +1,4 @@
-"""Opening keyed state whatever its layout: canonical, heap, RocksDB files."""
+"""Opening keyed state whatever its layout: canonical, heap, increments, RocksDB files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from millpond.formats.canonical_reader import CanonicalReader
 from millpond.formats.composite_key import prefix_length_of
 from millpond.formats.handles import IncrementalHandle, KeyedHandle, KeyGroupsHandle
 from millpond.formats.heap_body import HeapReader
+from millpond.formats.heap_increments import HeapIncrementsReader, is_heap_increments
 from millpond.formats.native import NativeReader
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def open_keyed_state(
         FormatError: the header of the state is damaged.
     """
     if isinstance(handle, IncrementalHandle):
+        if is_heap_increments(handle):
+            return HeapIncrementsReader(handle, open_stream)
         return NativeReader(handle, open_stream, prefix_length_of(max_parallelism))
     stream = open_stream(handle.stream)
     if handle.savepoint or _looks_canonical(stream, handle):

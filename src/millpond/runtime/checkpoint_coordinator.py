@@ -127,9 +127,7 @@ class CheckpointCoordinator:
         for pending in list(self._pending.values()):
             if now >= pending.deadline:
                 self._expire(pending)
-        # Two incremental ones at once could build on files that the other makes obsolete.
-        at_once = 1 if self._incremental else self._settings.max_concurrent
-        if len(self._pending) >= at_once:
+        if len(self._pending) >= self._settings.max_concurrent:
             return
         if self._requests:
             self._trigger(self._requests.pop(0))
@@ -170,6 +168,7 @@ class CheckpointCoordinator:
             self._record_failure(statistics, error)
             self._count_failure(savepoint=savepoint, error=error)
             return
+        latest = self.store.latest
         self._pending[checkpoint_id] = PendingCheckpoint(
             checkpoint_id,
             request.options,
@@ -177,7 +176,8 @@ class CheckpointCoordinator:
             self._clock.monotonic() + self._settings.timeout_ms / 1000,
             statistics,
             subtasks_of(self.graph),
-            (request.future,),
+            builds_on=0 if latest is None else latest.checkpoint_id,
+            futures=(request.future,),
         )
         self._send(TriggerCheckpoint(checkpoint_id, now_ms, request.options, location))
 
@@ -232,7 +232,10 @@ class CheckpointCoordinator:
     def _complete(self, pending: PendingCheckpoint) -> None:
         try:
             completed = self.store.complete(
-                pending.location, pending.metadata(self.graph), pending.checksums
+                pending.location,
+                pending.metadata(self.graph),
+                pending.checksums,
+                min((other.builds_on for other in self._pending.values()), default=None),
             )
         except CheckpointError as error:
             self._decline(pending, error)

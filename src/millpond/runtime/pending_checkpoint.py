@@ -29,7 +29,10 @@ def subtasks_of(graph: JobGraph) -> set[tuple[int, int]]:
 
 @dataclass(slots=True)
 class PendingCheckpoint:
-    """Collects acknowledgements until none is missing."""
+    """Collects acknowledgements until none is missing.
+
+    `builds_on` is the latest complete checkpoint at the trigger; increments may refer to its files.
+    """
 
     checkpoint_id: int
     options: SnapshotOptions
@@ -37,6 +40,7 @@ class PendingCheckpoint:
     deadline: float
     statistics: CheckpointStatistics
     missing: set[tuple[int, int]]
+    builds_on: int = 0
     futures: Sequence[Future[CompletedCheckpoint]] = ()
     states: dict[bytes, dict[int, SubtaskState]] = field(default_factory=dict)
     checksums: dict[str, FileChecksum] = field(default_factory=dict)

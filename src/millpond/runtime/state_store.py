@@ -28,7 +28,9 @@ def open_state_store(choice: BackendChoice, configuration: Mapping[str, str]) ->
     if choice.store is Store.HEAP:
         from millpond.state.heap.store import HeapStateStore
 
-        return HeapStateStore(asynchronous=choice.is_asynchronous)
+        return HeapStateStore(
+            asynchronous=choice.is_asynchronous, incremental=choice.is_incremental
+        )
     if choice.store is Store.ROCKSDB:
         from millpond.state.rocksdb.store import RocksDBStateStore
 

@@ -10,6 +10,7 @@ from millpond.checkpoint.loading import load_checkpoint
 from millpond.errors import FormatError, SavepointMismatchError
 from millpond.formats import serializer_classes as classes
 from millpond.formats.handles import IncrementalHandle, InlineHandle
+from millpond.formats.heap_increments import is_heap_increments
 from millpond.formats.keyed_state import open_keyed_state
 from millpond.formats.pyflink_serializers import (
     PYTHON_STATE_PREFIX,
@@ -185,7 +186,7 @@ class Savepoint:
             for subtask in operator.subtasks.values():
                 for handle in subtask.keyed_managed:
                     if isinstance(handle, IncrementalHandle):
-                        return "RocksDB files"
+                        return "heap increments" if is_heap_increments(handle) else "RocksDB files"
                     if not handle.savepoint:
                         kind = "heap layout"
         return kind

@@ -253,9 +253,10 @@ def test_custom_backends_and_storages_of_code() -> None:
     assert choice.custom_storage is storage
 
 
-def test_only_rocksdb_is_incremental() -> None:
+def test_what_is_incremental() -> None:
     options = {"state.backend.incremental": "true", "state.checkpoints.dir": DIRECTORY}
-    assert not _choose({"state.backend": "filesystem", **options}).is_incremental
+    assert _choose({"state.backend": "filesystem", **options}).is_incremental
+    assert not _choose({"state.backend": "jobmanager", **options}).is_incremental
     assert _choose(options, RocksDBStateBackend()).is_incremental
     assert not _choose(options, RocksDBStateBackend(None, False)).is_incremental
 

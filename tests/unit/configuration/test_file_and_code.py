@@ -59,5 +59,5 @@ def test_by_both_code_wins_and_the_file_fills_in(tmp_path: Path) -> None:
     choice = _choose(tmp_path, FsStateBackend("file:///checkpoints"))
     assert (choice.store, choice.storage) == (Store.HEAP, StorageKind.FILE_SYSTEM)
     assert choice.checkpoint_directory == "file:///checkpoints"
-    assert not choice.is_incremental
+    assert choice.is_incremental
     assert choice.num_retained == 3

@@ -157,7 +157,7 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     ),
     works(CHECKPOINTING_MODE, "with at least once, barriers block no channel"),
     works(CHECKPOINT_TIMEOUT, "the coordinator aborts the checkpoint"),
-    works(MAX_CONCURRENT_CHECKPOINTS, "further triggers wait; incremental ones run one at a time"),
+    works(MAX_CONCURRENT_CHECKPOINTS, "further triggers wait"),
     works(MIN_PAUSE, "the coordinator's pause between checkpoints"),
     without_meaning(
         PREFER_CHECKPOINT_FOR_RECOVERY,

@@ -95,7 +95,7 @@ INCREMENTAL_CHECKPOINTS = (
     .boolean_type()
     .default_value(False)
     .with_deprecated_keys("state.backend.incremental")
-    .with_description("Store only what changed since the previous checkpoint, with RocksDB.")
+    .with_description("Store only what changed since the last complete checkpoint.")
 )
 DATA_INLINE_THRESHOLD = (
     _key("execution.checkpointing.data-inline-threshold")

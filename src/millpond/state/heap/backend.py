@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.errors import StateError
+from millpond.formats.heap_increments import HeapStreamKind
 from millpond.formats.java_type import key_serializer_snapshot
 from millpond.formats.pyflink_serializers import (
     PYTHON_STATE_PREFIX,
@@ -14,21 +15,27 @@ from millpond.formats.pyflink_serializers import (
 from millpond.state.contract.keyed_backend import KeyedBackendParameters, KeyedStateBackend
 from millpond.state.contract.namespace import VOID, NamespaceSerializer
 from millpond.state.contract.restored_signature import check_registered
-from millpond.state.heap.captured_state import (
-    CapturedEntries,
-    CapturedRows,
-    CapturedState,
-    CapturedTimers,
+from millpond.state.contract.snapshot import SnapshotKind
+from millpond.state.heap.capture import Capture
+from millpond.state.heap.incremental_snapshot import (
+    Chain,
+    HeapIncrementalSnapshot,
+    IncrementBook,
+    Taken,
+    restored_chain,
 )
 from millpond.state.heap.key_groups import KeyGroups
+from millpond.state.heap.keyed_stream import KeyedStreamWriter
+from millpond.state.heap.recording_timer_queue import RecordingTimerQueue
 from millpond.state.heap.registered_state import RegisteredState
+from millpond.state.heap.registered_timers import RegisteredTimers
 from millpond.state.heap.restored_entries import load_entries, load_timers
 from millpond.state.heap.restored_state import RestoredState, read_restored_states
 from millpond.state.heap.snapshot import HeapSnapshot, WrittenSnapshot
 from millpond.state.heap.timer_queue import HeapTimerQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from millpond.datastream.state import State
     from millpond.formats.handles import KeyedHandle
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
         SnapshotOptions,
         SnapshotStreams,
     )
-    from millpond.state.heap.table import FrozenTable, HeapTable
+    from millpond.state.contract.timer_queue import TimerQueue
 
 __all__ = ("HeapKeyedStateBackend",)
 
@@ -49,18 +56,23 @@ class HeapKeyedStateBackend(KeyedStateBackend):
     """Live objects in one dictionary a state; see `HeapTable` for how a snapshot freezes them.
 
     Restored states stay undecoded until they are registered; until then every snapshot carries
-    their rows on.
+    their rows on. Only an `incremental` backend remembers what changed.
     """
 
     def __init__(
-        self, parameters: KeyedBackendParameters, *, asynchronous: bool, compressed: bool
+        self,
+        parameters: KeyedBackendParameters,
+        *,
+        asynchronous: bool,
+        compressed: bool,
+        incremental: bool = False,
     ) -> None:
         """Make the backend and read what is to be restored; see `StateStore` for the errors."""
         super().__init__(parameters)
         self._asynchronous = asynchronous
         self._compressed = compressed
         self._states: dict[str, RegisteredState] = {}
-        self._timers: dict[tuple[str, str], tuple[HeapTimerQueue, NamespaceSerializer]] = {}
+        self._timers: dict[tuple[str, str], RegisteredTimers] = {}
         self._key_groups = KeyGroups(
             parameters.key_serializer,
             parameters.max_parallelism,
@@ -75,6 +87,10 @@ class HeapKeyedStateBackend(KeyedStateBackend):
                 self._key_groups,
                 self._key_serializer(),
             )
+        self._book: IncrementBook | None = None
+        if incremental:
+            backend_id, chain = restored_chain(parameters)
+            self._book = IncrementBook(backend_id, Taken({}, chain) if chain else None)
 
     def get_state(self, definition: StateDefinition) -> State:
         """Return the state object; see `KeyedStateBackend.get_state`."""
@@ -87,31 +103,40 @@ class HeapKeyedStateBackend(KeyedStateBackend):
         if restored is not None:
             load_entries(restored, definition, registered.table.active, self.parameters)
             del self._restored[restored.meta.name]
+        if self._book is not None:
+            registered.table.track()
+            if restored is not None and restored.meta != registered.meta():
+                self._book.restart()
         self._states[definition.name] = registered
         return registered.state
 
-    def timer_queue(
-        self, service: str, domain: str, namespace: NamespaceSerializer
-    ) -> HeapTimerQueue:
+    def timer_queue(self, service: str, domain: str, namespace: NamespaceSerializer) -> TimerQueue:
         """Return the queue of a timer service; the same one for the same service and domain."""
-        if (service, domain) in self._timers:
-            queue, known = self._timers[service, domain]
-            if known is not namespace:
+        known = self._timers.get((service, domain))
+        if known is not None:
+            if known.namespace is not namespace:
                 raise StateError(
-                    f"The timer service has {known.kind} namespaces, not {namespace.kind} ones.",
+                    f"The timer service has {known.namespace.kind} namespaces, not "
+                    f"{namespace.kind} ones.",
                     operator=self.parameters.operator_name,
                     service=service,
                 )
-            return queue
+            return known.used
         encode_key, encode_namespace = self.parameters.key_serializer.encode, namespace.encode
         queue = HeapTimerQueue(lambda key, window: encode_key(key) + encode_namespace(window))
-        name = timer_state_name(service, domain)
-        restored = self._restored.get(name)
+        meta = timer_state_meta(service, domain, self._key_serializer(), namespace.kind)
+        restored = self._restored.get(timer_state_name(service, domain))
         if restored is not None:
             load_timers(restored, namespace, queue, self.parameters)
-            del self._restored[name]
-        self._timers[service, domain] = (queue, namespace)
-        return queue
+            del self._restored[restored.meta.name]
+        recording = None
+        if self._book is not None:
+            recording = RecordingTimerQueue(queue)
+            if restored is not None and restored.meta != meta:
+                self._book.restart()
+        timers = RegisteredTimers(queue, namespace, meta, recording)
+        self._timers[service, domain] = timers
+        return timers.used
 
     def keys(self, state_name: str, namespace: Any) -> Iterator[Any]:
         """Iterate over the keys that have this state in a namespace. O(n) at the call."""
@@ -136,41 +161,44 @@ class HeapKeyedStateBackend(KeyedStateBackend):
 
         A synchronous backend writes here and now.
         """
-        frozen: list[tuple[HeapTable, FrozenTable]] = []
-
-        def freeze(table: HeapTable) -> FrozenTable:
-            view = table.freeze()
-            frozen.append((table, view))
-            return view
-
-        def release() -> None:
-            while frozen:
-                table, view = frozen.pop()
-                table.release(view)
-
-        try:
-            states = self._capture(freeze)
-        except BaseException:
-            release()
-            raise
-        snapshot = HeapSnapshot(
-            states,
+        capture = Capture(
+            self._states,
+            self._timers,
+            self._restored,
+            self._key_groups,
+            self.parameters.clock.now_ms(),
+        )
+        writer = KeyedStreamWriter(
             self._key_groups,
             self._key_serializer,
             streams,
             checkpoint_id,
             self.parameters.clock,
-            release,
             compressed=self._compressed,
             yields=self._asynchronous,
         )
+        snapshot: HeapSnapshot | HeapIncrementalSnapshot
+        if self._book is not None and options.incremental and _is_checkpoint(options):
+            snapshot = self._increment(self._book, capture, writer)
+        else:
+            snapshot = HeapSnapshot(capture.everything(), writer, capture.release)
         if self._asynchronous:
             return snapshot
         try:
             handle = snapshot.write()
         finally:
-            release()
+            capture.release()
         return WrittenSnapshot(handle, self.parameters.operator_name, checkpoint_id)
+
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        """Build increments on this checkpoint."""
+        if self._book is not None:
+            self._book.confirm(checkpoint_id)
+
+    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """Do not build on this checkpoint."""
+        if self._book is not None:
+            self._book.give_up(checkpoint_id)
 
     def end_batch(self) -> None:
         """Merge a slice of what snapshots froze; look for expired entries."""
@@ -181,8 +209,8 @@ class HeapKeyedStateBackend(KeyedStateBackend):
                     now_ms = self.parameters.clock.now_ms()
                 registered.sweep.step(now_ms)
             registered.table.merge()
-        for queue, _ in self._timers.values():
-            queue.table.merge()
+        for timers in self._timers.values():
+            timers.queue.table.merge()
 
     def entry_count(self, state_name: str) -> int:
         """Return how many (key, namespace) pairs have the state."""
@@ -194,25 +222,22 @@ class HeapKeyedStateBackend(KeyedStateBackend):
         self._timers.clear()
         self._restored.clear()
 
-    def _capture(self, freeze: Callable[[HeapTable], FrozenTable]) -> list[CapturedState]:
-        key = self._key_serializer
-        now_ms = self.parameters.clock.now_ms()
-        states: list[CapturedState] = []
-        for registered in self._states.values():
-            ttl = registered.ttl
-            until = now_ms - ttl.ttl_ms if ttl is not None and ttl.filter_snapshots else None
-            view = freeze(registered.table)
-            states.append(
-                CapturedEntries(
-                    registered.meta(), registered.definition, view, self._key_groups, until
-                )
-            )
-        for (service, domain), (queue, namespace) in self._timers.items():
-            meta = timer_state_meta(service, domain, key(), namespace.kind)
-            view = freeze(queue.table)
-            states.append(CapturedTimers(meta, namespace, view, self._key_groups))
-        states.extend(CapturedRows(restored) for restored in self._restored.values())
-        return states
+    @staticmethod
+    def _increment(
+        book: IncrementBook, capture: Capture, writer: KeyedStreamWriter
+    ) -> HeapIncrementalSnapshot:
+        before = book.base()
+        if before is not None and capture.is_mostly_changed(before.positions):
+            before = None
+        taken = book.take(writer.checkpoint_id, capture.positions())
+        chain: Chain = ()
+        if before is None or before.chain is None:
+            parts = [(HeapStreamKind.BASE, capture.everything())]
+        else:
+            parts, chain = capture.changes(before.positions), before.chain
+        return HeapIncrementalSnapshot(
+            parts, chain, taken, book.backend_id, writer, capture.release
+        )
 
     def _registered(self, name: str) -> RegisteredState:
         registered = self._states.get(name)
@@ -227,3 +252,7 @@ class HeapKeyedStateBackend(KeyedStateBackend):
 
     def _key_serializer(self) -> SerializerSnapshot:
         return key_serializer_snapshot(self.parameters.key_serializer.type_info)
+
+
+def _is_checkpoint(options: SnapshotOptions) -> bool:
+    return options.kind is SnapshotKind.CHECKPOINT

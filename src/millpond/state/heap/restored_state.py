@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from millpond.errors import FormatError, SavepointMismatchError, SnapshotCorruptedError
 from millpond.formats.handles import IncrementalHandle
+from millpond.formats.heap_increments import is_heap_increments
 from millpond.formats.keyed_state import open_keyed_state
 from millpond.formats.state_meta import SIGNATURE
 from millpond.state.contract.key_group import KeyGroupRange
@@ -116,9 +117,8 @@ def _check_header(
             operator=operator,
         )
     # Flink's files have no signatures; ours have lists in many rows, which only our store knows.
-    if isinstance(handle, IncrementalHandle) and any(
-        SIGNATURE in meta.options for meta in header.states
-    ):
+    is_rocksdb = isinstance(handle, IncrementalHandle) and not is_heap_increments(handle)
+    if is_rocksdb and any(SIGNATURE in meta.options for meta in header.states):
         raise SavepointMismatchError(
             "Heap state cannot be restored from the files of the RocksDB store.",
             hint="Take a savepoint in canonical format, which every store reads.",

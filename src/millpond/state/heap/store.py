@@ -18,11 +18,16 @@ class HeapStateStore(StateStore):
 
     Snapshots are written by the background thread unless `asynchronous` is false: then the task
     thread waits until they are. `compressed`, or Flink's option of that name, compresses by Snappy.
+    `incremental` backends remember which keys change, so that a checkpoint that may be incremental
+    writes these alone.
     """
 
-    def __init__(self, *, asynchronous: bool = True, compressed: bool = False) -> None:
+    def __init__(
+        self, *, asynchronous: bool = True, compressed: bool = False, incremental: bool = False
+    ) -> None:
         self._asynchronous = asynchronous
         self._compressed = compressed
+        self._incremental = incremental
 
     def create_keyed_backend(self, parameters: KeyedBackendParameters) -> HeapKeyedStateBackend:
         """Make the backend of one subtask; see `StateStore.create_keyed_backend`."""
@@ -31,4 +36,5 @@ class HeapStateStore(StateStore):
             parameters,
             asynchronous=self._asynchronous,
             compressed=self._compressed or option.strip().lower() == "true",
+            incremental=self._incremental,
         )

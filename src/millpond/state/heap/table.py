@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from millpond.state.heap.change_log import ChangeLog
 from millpond.state.heap.overlay import Overlay
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class FrozenTable:
         layers = self._layers
         for depth, layer in enumerate(layers):
             newer = layers[:depth]
-            if not newer:
+            if len(newer) < 2:
+                # The commonest case, for which `any` would be several times as slow.
+                hidden = newer[0] if newer else ()
                 for key, value in layer.items():
-                    if value is not None:
+                    if value is not None and key not in hidden:
                         yield key, value
                 continue
             for key, value in layer.items():
@@ -68,6 +71,7 @@ class HeapTable:
 
     Attributes:
         active: the dictionary to read and write; another one after `freeze` and `merge`.
+        log: what changed between snapshots; None unless `track` was called.
     """
 
     __slots__ = (
@@ -78,6 +82,7 @@ class HeapTable:
         "_views",
         "_work",
         "active",
+        "log",
     )
 
     def __init__(self, copy_value: Callable[[Any], Any] | None) -> None:
@@ -89,6 +94,17 @@ class HeapTable:
         self._views: list[FrozenTable] = []
         self._work: Iterator[None] | None = None
         self._size_after_merge = 0
+        self.log: ChangeLog | None = None
+
+    def track(self) -> None:
+        """Remember from now on which keys are written, for incremental checkpoints.
+
+        An overlay takes all writes between two snapshots and becomes a layer of `log`.
+        """
+        self.log = ChangeLog()
+        base = self.active
+        self._frozen.append(base)
+        self._activate(Overlay((base,), self._copy_of_shared()))
 
     def attach(self, holder: _Holder) -> None:
         """Keep ``holder._entries`` equal to `active`."""
@@ -103,6 +119,8 @@ class HeapTable:
             if isinstance(self.active, Overlay):
                 self.active.below = ()  # it must not keep layers alive that are replaced later
             self._frozen.append(self.active)
+            if self.log is not None:
+                self.log.append(self.active)
         view = FrozenTable(tuple(reversed(self._frozen)))
         self._views.append(view)
         self._activate(Overlay(view._layers, self._copy_value))  # noqa: SLF001 - the same module
@@ -115,12 +133,24 @@ class HeapTable:
         if not self._views:
             self._work = None
             if isinstance(self.active, Overlay):
-                self.active.copy_value = None
+                self.active.copy_value = self._copy_of_shared()
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to merge."""
-        return not self._frozen
+        if self.log is None:
+            return not self._frozen
+        return not self._views and len(self._frozen) == 1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is certainly no entry. O(1)."""
+        return not self.active and not any(self._frozen)
+
+    @property
+    def rough_size(self) -> int:
+        """About how many entries there are; O(1), and too many where layers overlap."""
+        return len(self.active) + sum(map(len, self._frozen))
 
     def merge(self) -> None:
         """Do one bounded slice of merging back, if there is something to merge."""
@@ -134,7 +164,8 @@ class HeapTable:
             if self._work is None:
                 self._work = self._sink(1)
         else:
-            self._merge_active()
+            if self.log is None:
+                self._merge_active()
             return
         if self._work is not None and next(self._work, self) is self:
             self._work = None
@@ -158,6 +189,13 @@ class HeapTable:
         if not self._frozen:
             return len(self.active)
         return sum(1 for _ in self.items())
+
+    def _copy_of_shared(self) -> Callable[[Any], Any] | None:
+        """Return what an overlay does with a value below it that no snapshot reads.
+
+        It may be changed in place; where changes are tracked it must become one of the overlay's.
+        """
+        return None if self.log is None or self._copy_value is None else _same
 
     def _activate(self, active: dict[Any, Any]) -> None:
         self.active = active
@@ -209,3 +247,7 @@ class HeapTable:
                 yield
         self._frozen[index : index + 2] = [united]
         self._relayer()
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -70,7 +70,7 @@ class TtlSweep:
     def _start(self, now_ms: int) -> bool:
         if self._next_ms is None:
             self._next_ms = now_ms + min(self._policy.ttl_ms, _LONGEST_PAUSE_MS)
-        if now_ms < self._next_ms or not self._table.active or not self._table.is_idle:
+        if now_ms < self._next_ms or self._table.is_empty or not self._table.is_idle:
             return False
         self._view = self._table.freeze()
         self._entries = iter(self._view.oldest())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from millpond.errors import FormatError, SavepointMismatchError
 from millpond.formats.handles import FileHandle, IncrementalHandle
+from millpond.formats.heap_increments import is_heap_increments
 from millpond.formats.keyed_header import KeyedHeader, read_keyed_header_from
 from millpond.formats.keyed_state import open_keyed_state
 from millpond.state.contract.key_group import KeyGroupRange
@@ -236,6 +237,8 @@ class Restore:
                 stream.close()
 
     def _is_own(self, handle: IncrementalHandle) -> bool:
+        if is_heap_increments(handle):
+            return False
         return is_own_layout(self._header(handle).states)
 
     def _header(self, handle: IncrementalHandle) -> KeyedHeader:
