@@ -192,6 +192,9 @@ def _decode_row(signature: str, read: Decode) -> Decode:
 def _hash_row(type_info: TypeInformation, field: JavaSerializer) -> HashCode:
     hash_code, write = field.hash_code, field.write
     around = 31 if field.is_row else 62
+    largest = 0
+    if isinstance(type_info, BasicTypeInfo):
+        largest = _HASHED_AS_THEMSELVES.get(type_info.basic_type, 0)
 
     def java_hash(key: Any) -> int:
         try:
@@ -200,7 +203,11 @@ def _hash_row(type_info: TypeInformation, field: JavaSerializer) -> HashCode:
             write(key)
             raise mismatch(type_info.signature, key, reason=str(error)) from error
 
-    return java_hash
+    def java_hash_small(key: Any) -> int:
+        # The hash code of an integer of up to 31 bits is the integer itself.
+        return key + around if type(key) is int and 0 <= key <= largest else java_hash(key)
+
+    return java_hash_small if largest else java_hash
 
 
 def _contains(type_info: TypeInformation, kind: type[TypeInformation]) -> bool:
@@ -262,6 +269,7 @@ def _pickled_serializer(type_info: PickledBytesTypeInfo) -> JavaSerializer:
     return JavaSerializer(write, read, hash_code)
 
 
+_HASHED_AS_THEMSELVES: Final = {BasicType.INT: _POSITIVE, BasicType.LONG: _POSITIVE}
 _BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 _MAKERS: dict[type[TypeInformation], Callable[[Any], JavaSerializer]] = {
     BasicTypeInfo: _basic_serializer,

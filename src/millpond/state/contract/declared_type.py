@@ -11,11 +11,11 @@ from millpond.errors import MillpondError, SerializationError
 from millpond.serialization.coders import coder_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from millpond.serialization.coder import Coder
 
-__all__ = ("EXACT_TYPES", "INTEGER_RANGES", "encoder_error", "fits", "refuse")
+__all__ = ("EXACT_TYPES", "INTEGER_RANGES", "all_fit", "encoder_error", "fits", "refuse")
 
 EXACT_TYPES: dict[str, type] = {"BOOLEAN": bool, "DOUBLE": float}
 """Types whose every instance the coder of that signature takes."""
@@ -49,6 +49,24 @@ def fits(coder: Coder) -> Callable[[Any], bool] | None:
     if isinstance(type_info, TupleTypeInfo):
         return _tuple(type_info, coder)
     return _encodable(coder)
+
+
+def all_fit(coder: Coder, values: Sequence[Any]) -> bool:
+    """Return whether it is certain, without a call a value, that all of a list's values fit.
+
+    False says nothing: each must be checked for itself.
+    """
+    kinds = set(map(type, values))
+    if len(kinds) != 1:
+        return False
+    kind = kinds.pop()
+    signature = coder.signature
+    if signature in INTEGER_RANGES:
+        low, high = INTEGER_RANGES[signature]
+        return kind is int and low <= min(values) and max(values) <= high
+    if signature == "STRING":
+        return kind is str and all(map(str.isascii, values))
+    return kind is EXACT_TYPES.get(signature)
 
 
 def refuse(

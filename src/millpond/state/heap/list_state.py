@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.state import ListState
-from millpond.state.contract.declared_type import fits
+from millpond.state.contract.declared_type import all_fit, fits
 from millpond.state.heap.state import HeapState
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class HeapListState(HeapState, ListState[Any]):
         if values is None:
             self.refuse_none("the elements of a list state")
         elements = list(values)
+        if all_fit(self.definition.value_coder, elements):
+            return elements
         check = self._fits
         for element in elements:
             if element is None:

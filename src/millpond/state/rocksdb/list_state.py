@@ -1,11 +1,11 @@
-"""`RocksDBListState`: a list a key, one row an element, so that appending reads nothing."""
+"""`RocksDBListState`: a list a key, in rows of a few elements, so that appending reads nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.datastream.state import ListState
-from millpond.state.contract.declared_type import fits
+from millpond.state.contract.declared_type import all_fit, fits
 from millpond.state.rocksdb.database import prefix_end
 from millpond.state.rocksdb.state import RocksDBState, delete_rows
 
@@ -28,6 +28,7 @@ class RocksDBListState(RocksDBState, ListState[Any]):
     """Elements in the order they were added.
 
     A row is composite key ‖ 8-byte sequence number; the numbers ascend over the whole backend.
+    It holds what was added between two flushes, or a bounded part of it.
     `_tails` holds the elements that are not written yet, `_cleared` the slots whose rows are void
     when the cache is written back, `_clean` whole lists, short ones, as the database has them.
     """
@@ -215,22 +216,32 @@ class RocksDBListState(RocksDBState, ListState[Any]):
     def _write(self) -> None:
         if not self._tails and not self._cleared:
             return
-        composite_key, encode = self.composite_key, self.encode
         rows: list[tuple[bytes, bytes | None]] = []
         for slot in self._cleared:
-            rows += delete_rows(self._family, composite_key(slot))
-        number = self._sequence.reserve(sum(map(len, self._tails.values())))
-        for slot, tail in self._tails.items():
-            prefix = composite_key(slot)
-            for element in tail:
-                rows.append((prefix + number.to_bytes(8, "big"), encode(slot, element)))
-                number += 1
+            rows += delete_rows(self._family, self.composite_key(slot))
+        tails = self._tails
+        for slot, prefix in zip(tails, self.composite_keys(tails), strict=True):
+            chunks = self._encode_elements(slot, tails[slot])
+            number = self._sequence.reserve(len(chunks))
+            for place, chunk in enumerate(chunks, number):
+                rows.append((prefix + place.to_bytes(8, "big"), chunk))
         self._write_rows(rows)
+
+    def _encode_elements(self, slot: Any, elements: list[Any]) -> list[bytes]:
+        try:
+            return self.codec.encode_elements(elements)
+        except Exception:
+            # Once more one by one, for an error that names the key.
+            for element in elements:
+                self.encode(slot, element)
+            raise
 
     def _checked(self, values: Iterable[Any]) -> list[Any]:
         if values is None:
             self.refuse_none("the elements of a list state")
         elements = list(values)
+        if all_fit(self.definition.value_coder, elements):
+            return elements
         check = self._fits
         for element in elements:
             if element is None:

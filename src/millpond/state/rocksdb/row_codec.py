@@ -25,6 +25,8 @@ _pack_int = _INT.pack
 _unpack_int = _INT.unpack_from
 _TTL_CHUNK = struct.Struct(">qi")
 _DELIMITER = 0x2C
+_CHUNK_ELEMENTS = 128
+_CHUNK_BYTES = 16 * 1024
 
 
 @final
@@ -35,13 +37,15 @@ class RowCodec:
         coder: of values, list elements or map values; with TTL a `TtlCoder` of pairs.
     """
 
-    __slots__ = ("_encode", "_head", "_user_coder", "coder")
+    __slots__ = ("_encode", "_head", "_struct_code", "_user_coder", "coder")
 
     def __init__(self, coder: Coder) -> None:
         self.coder = coder
         self._encode = coder.encode
         self._user_coder = coder.value_coder if isinstance(coder, TtlCoder) else None
         self._head = 4 if self._user_coder is None else 12
+        # Numbers of a fixed length are packed and unpacked many at a time.
+        self._struct_code = getattr(coder, "struct_code", None)
 
     def encode(self, value: Any) -> bytes:
         """Return the chunk of one value."""
@@ -56,6 +60,37 @@ class RowCodec:
             encode, pack = self._encode, _pack_int
             return [pack(len(data := encode(value))) + data for value in values]
         return [self.encode(value) for value in values]
+
+    def encode_elements(self, elements: list[Any]) -> list[bytes]:
+        """Return the chunks, of one or more elements each, that hold a list."""
+        if self._user_coder is not None:
+            return [self.encode(element) for element in elements]
+        chunks: list[bytes] = []
+        for start in range(0, len(elements), _CHUNK_ELEMENTS):
+            part = elements[start : start + _CHUNK_ELEMENTS]
+            chunks += self._pack(part) if self._struct_code else self._join(part)
+        return chunks
+
+    def _pack(self, elements: list[Any]) -> list[bytes]:
+        try:
+            data = struct.pack(f">{len(elements)}{self._struct_code}", *elements)
+        except (struct.error, OverflowError):
+            return self._join(elements)
+        return [_pack_int(len(data)) + data]
+
+    def _join(self, elements: list[Any]) -> list[bytes]:
+        chunks: list[bytes] = []
+        joined: list[bytes] = []
+        size = 0
+        for data in map(self._encode, elements):
+            joined.append(data)
+            size += len(data)
+            if size >= _CHUNK_BYTES:
+                chunks.append(_pack_int(size) + b"".join(joined))
+                joined, size = [], 0
+        if joined:
+            chunks.append(_pack_int(size) + b"".join(joined))
+        return chunks
 
     def decode(self, row: bytes) -> Any:
         """Return the value of a chunk that holds one.
@@ -86,6 +121,8 @@ class RowCodec:
         elements: list[Any] = []
         offset = self._head
         if self._user_coder is None:
+            if self._struct_code is not None:
+                return self._unpack(row)
             decode_from = self.coder.decode_from
             while offset < end:
                 element, offset = decode_from(row, offset)
@@ -97,6 +134,13 @@ class RowCodec:
             element, offset = decode_from(row, offset)
             elements.append((timestamp, element))
         return elements
+
+    def _unpack(self, row: bytes) -> list[Any]:
+        code = self._struct_code
+        count, rest = divmod(len(row) - self._head, struct.calcsize(f">{code}"))
+        if rest:
+            raise FormatError("Bytes are left behind the elements of a list.", bytes=rest)
+        return list(struct.unpack_from(f">{count}{code}", row, self._head))
 
     def _check(self, row: bytes) -> int:
         head = self._head
