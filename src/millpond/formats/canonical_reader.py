@@ -1,6 +1,7 @@
 """`CanonicalReader`: reads the body of canonical savepoints and full checkpoints.
 
-It is a stream: about one MiB, or one entry if that is larger, is in memory at a time.
+It is a stream: about one MiB, or one entry if that is larger and not read in pieces, is in memory
+at a time.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import struct
 from typing import TYPE_CHECKING, final
 
 from millpond.errors import FormatError
-from millpond.formats.keyed_block import KeyedBlock
+from millpond.formats.keyed_block import KeyedBlock, LongEntry
 from millpond.formats.keyed_header import KeyedHeader, read_keyed_header_from
+from millpond.formats.long_value import LONG_VALUE_BYTES, LongValue, whole_value
 from millpond.formats.snappy_frames import read_frame, skip_stream_identifier
 from millpond.formats.stream_reader import read_exactly, stream_size
 
@@ -66,11 +68,29 @@ class CanonicalReader:
         self._data = b""
         self._at = 0
         self._start = 0
+        # Bytes of a long value that were not handed out yet.
+        self._unread = 0
+        self._long_key_group = 0
 
     def blocks(self, key_groups: tuple[int, int] | None = None) -> Iterator[KeyedBlock]:
         """Iterate over the entries; `key_groups` is the first and the last wanted, inclusive.
 
         A state's entries of one group come in one or more lists of about one MiB.
+
+        Raises:
+            FormatError: the stream is damaged.
+        """
+        for block in self.blocks_and_long_entries(key_groups):
+            if isinstance(block, LongEntry):
+                entries = [(block.key, whole_value(block.value))]
+                yield KeyedBlock(block.key_group, block.state_id, entries)
+            else:
+                yield block
+
+    def blocks_and_long_entries(
+        self, key_groups: tuple[int, int] | None = None
+    ) -> Iterator[KeyedBlock | LongEntry]:
+        """Iterate as `blocks` does, in bounded memory: long values come in pieces.
 
         Raises:
             FormatError: the stream is damaged.
@@ -103,7 +123,7 @@ class CanonicalReader:
         if self.header.compressed:
             skip_stream_identifier(self._stream)
 
-    def _key_group(self, key_group: int) -> Iterator[KeyedBlock]:
+    def _key_group(self, key_group: int) -> Iterator[KeyedBlock | LongEntry]:
         state_id = self._read_state_id(key_group)
         state_count = len(self.header.states)
         if state_id == _END_OF_KEY_GROUP:
@@ -114,6 +134,12 @@ class CanonicalReader:
             entries, ended = self._entries(key_group)
             if entries:
                 yield KeyedBlock(key_group, state_id, entries)
+            elif not ended:
+                key, ended = self._begin_long_entry(key_group)
+                value = LongValue(self._unread, self._pieces)
+                yield LongEntry(key_group, state_id, key, value)
+                for _ in self._pieces():
+                    pass
             if ended:
                 state_id = self._read_state_id(key_group)
                 if state_id == _END_OF_KEY_GROUP:
@@ -122,7 +148,7 @@ class CanonicalReader:
             raise self._error("Bytes are left after a key group.", key_group)
 
     def _entries(self, key_group: int) -> tuple[list[tuple[bytes, bytes]], bool]:
-        """Read what is in memory; at least one entry. Say whether the state ended."""
+        """Read what is in memory; nothing if a long entry is next. Say whether the state ended."""
         data = self._data
         at = self._at
         limit = len(data) - 2
@@ -147,15 +173,14 @@ class CanonicalReader:
                         self._at = at
                         return entries, True
             self._at = at
-            if entries:
+            if entries or not self._read_entry_whole(key_group):
                 return entries, False
-            self._read_entry_whole(key_group)
             data = self._data
             at = self._at
             limit = len(data) - 2
 
-    def _read_entry_whole(self, key_group: int) -> None:
-        """Read on until the entry at the current position is in memory."""
+    def _read_entry_whole(self, key_group: int) -> bool:
+        """Read on until the entry at the current position is in memory, unless it is long."""
         self._require(4, key_group)
         key_bytes: int = _unpack_int(self._data, self._at)[0]
         if key_bytes <= 0:
@@ -164,7 +189,31 @@ class CanonicalReader:
         value_bytes: int = _unpack_int(self._data, self._at + 4 + key_bytes)[0]
         if value_bytes < 0:
             raise self._error("Impossible length of a value.", key_group, length=value_bytes)
+        if value_bytes >= LONG_VALUE_BYTES:
+            self._check_rest(key_bytes + value_bytes + 10, key_group)
+            return False
         self._require(key_bytes + value_bytes + 10, key_group)
+        return True
+
+    def _begin_long_entry(self, key_group: int) -> tuple[bytes, bool]:
+        """Go to the value of the entry; return its key and whether it is the state's last one."""
+        key_end = self._at + 4 + _unpack_int(self._data, self._at)[0]
+        key = self._data[self._at + 4 : key_end]
+        self._unread = _unpack_int(self._data, key_end)[0]
+        self._at = key_end + 4
+        self._long_key_group = key_group
+        if key[0] < _META_FOLLOWS:
+            return key, False
+        return bytes((key[0] & 0x7F,)) + key[1:], True
+
+    def _pieces(self) -> Iterator[bytes]:
+        while self._unread:
+            self._require(1, self._long_key_group)
+            end = min(len(self._data), self._at + self._unread)
+            piece = self._data[self._at : end]
+            self._unread -= end - self._at
+            self._at = end
+            yield piece
 
     def _read_state_id(self, key_group: int) -> int:
         self._require(2, key_group)
@@ -187,13 +236,18 @@ class CanonicalReader:
                 have += len(pieces[-1])
         else:
             position = self._start + have
-            if position + size - have > self._size:
-                self._data = pieces[0]
-                raise self._error("The stream ends inside an entry.", key_group)
+            self._data = pieces[0]
+            self._check_rest(size, key_group)
             self._stream.seek(position)
             wanted = min(max(_PIECE, size - have), self._size - position)
             pieces.append(read_exactly(self._stream, wanted, "an entry"))
         self._data = b"".join(pieces)
+
+    def _check_rest(self, size: int, key_group: int) -> None:
+        """Check that the file is long enough for so many bytes from the current position on."""
+        # Compressed pieces do not tell; they end with the file.
+        if not self.header.compressed and self._start + self._at + size > self._size:
+            raise self._error("The stream ends inside an entry.", key_group)
 
     def _error(self, message: str, key_group: int, **context: int) -> FormatError:
         where: dict[str, int] = {"key_group": key_group, **context}

@@ -7,10 +7,11 @@ last entry of a state carries a flag and is followed by the id of the next state
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 from millpond.errors import FormatError
 from millpond.formats.keyed_header import KeyedHeader, write_keyed_header
+from millpond.formats.long_value import LONG_VALUE_BYTES, LongValue
 from millpond.formats.snappy_frames import frame_stream_start, frames
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ _pack_short = struct.Struct(">H").pack
 _LENGTHS = tuple(_pack_int(length) for length in range(256))
 _META_FOLLOWS = 0x80
 _END_OF_KEY_GROUP = 0xFFFF
-_FLUSH_BYTES = 1 << 20
+# A long value is thereby flushed as soon as it is appended, so that it is the last chunk.
+_FLUSH_BYTES = LONG_VALUE_BYTES
 
 
 @final
@@ -49,8 +51,8 @@ class CanonicalWriter:
         self._key_group = first_key_group - 1
         self._state_id = -1
         # The last entry is held back until it is known whether its state goes on.
-        self._held: tuple[bytes, bytes] | None = None
-        self._chunks: list[bytes] = []
+        self._held: tuple[bytes, bytes | LongValue] | None = None
+        self._chunks: list[bytes | LongValue] = []
         self._buffered = 0
         out.write(write_keyed_header(header))
 
@@ -70,12 +72,15 @@ class CanonicalWriter:
         self._end_key_group()
         self._key_group = key_group
 
-    def write_entries(self, state_id: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
+    def write_entries(
+        self, state_id: int, entries: Iterable[tuple[bytes, bytes | LongValue]]
+    ) -> None:
         """Write entries (composite key, value) of one state in the current key group.
 
         May be called again for the same state. States may come in any order. The keys must be
         unique and begin with the key group; within a state, Flink's RocksDB writes them in byte
-        order, its heap in any order, and both read both.
+        order, its heap in any order, and both read both. A long value is asked for its pieces
+        after the entry behind it was taken.
 
         Raises:
             FormatError: the header has no such state, or a key or value is longer than 2^31-1.
@@ -160,19 +165,29 @@ class CanonicalWriter:
             raise FormatError("A key does not start with its key group.", key=key[:16].hex())
         flagged = bytes((key[0] | _META_FOLLOWS,)) + key[1:]
         self._append(_pack_int(len(key)), flagged, _pack_int(len(value)), value)
+        if len(value) >= _FLUSH_BYTES:
+            self._flush()
         self._append(_pack_short(follower))
 
-    def _append(self, *pieces: bytes) -> None:
+    def _append(self, *pieces: bytes | LongValue) -> None:
         self._chunks.extend(pieces)
         self._buffered += sum(map(len, pieces))
 
     def _flush(self) -> None:
         if self._chunks:
-            data = b"".join(self._chunks)
+            last = self._chunks[-1]
+            if isinstance(last, LongValue):
+                self._chunks.pop()
+            self._put(b"".join(cast("list[bytes]", self._chunks)))
             self._chunks.clear()
-            if self._compressed:
-                for frame in frames(data):
-                    self._out.write(frame)
-            else:
-                self._out.write(data)
+            if isinstance(last, LongValue):
+                for piece in last.pieces():
+                    self._put(piece)
         self._buffered = 0
+
+    def _put(self, data: bytes) -> None:
+        if self._compressed:
+            for frame in frames(data):
+                self._out.write(frame)
+        else:
+            self._out.write(data)

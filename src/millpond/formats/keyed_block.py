@@ -1,4 +1,4 @@
-"""`KeyedBlock`: entries of keyed state as every layout is read, in the canonical form.
+"""`KeyedBlock`, `LongEntry`: entries of keyed state as layouts are read, in the canonical form.
 
 Whatever the layout of a stream (canonical, heap, RocksDB files, raw timers), readers give entries
 as canonical streams have them: a composite key, and a value as RocksDB would hold it.
@@ -6,9 +6,12 @@ as canonical streams have them: a composite key, and a value as RocksDB would ho
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ("KeyedBlock",)
+if TYPE_CHECKING:
+    from millpond.formats.long_value import LongValue
+
+__all__ = ("KeyedBlock", "LongEntry")
 
 
 class KeyedBlock(NamedTuple):
@@ -17,3 +20,12 @@ class KeyedBlock(NamedTuple):
     key_group: int
     state_id: int
     entries: list[tuple[bytes, bytes]]
+
+
+class LongEntry(NamedTuple):
+    """One entry whose value is read in pieces."""
+
+    key_group: int
+    state_id: int
+    key: bytes
+    value: LongValue

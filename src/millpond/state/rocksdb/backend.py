@@ -179,7 +179,8 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
             if stored.kind == StateKind.MAP:
                 codec.decode_map_value(row[1])
             elif stored.kind == StateKind.LIST:
-                codec.decode_elements(split_list(row[1], ttl=holds_ttl_list(table.meta))[0])
+                chunks = split_list((row[1],), ttl=holds_ttl_list(table.meta))
+                codec.decode_elements(next(chunks))
             else:
                 codec.decode(row[1])
         except MillpondError as error:
@@ -215,11 +216,12 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         """Give lists of Flink's snapshots, known as lists only now, a row an element."""
         rows: list[tuple[bytes, bytes | None]] = []
         for key, value in table.family.scan():
-            rows.extend(element_rows(((key, value),), self._sequence, table.meta))
+            for row in element_rows(((key, value),), self._sequence, table.meta):
+                rows.append(row)
+                if len(rows) > 1000:
+                    table.family.write(rows)
+                    rows.clear()
             rows.append((key, None))
-            if len(rows) > 1000:
-                table.family.write(rows)
-                rows.clear()
         table.family.write(rows)
         table.element_rows = True
 

@@ -19,6 +19,8 @@ __all__ = ("BulkLoader",)
 _FILE_BYTES: Final = 64 * 1024 * 1024
 _FILE_ROWS: Final = 4_000_000
 _PIECE_ROWS: Final = 4096
+_FIRST_PIECE_ROWS: Final = 16
+_PIECE_BYTES: Final = 1024 * 1024
 _key = itemgetter(0)
 
 
@@ -44,8 +46,12 @@ class BulkLoader:
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Add rows."""
         rows = iter(rows)
-        while piece := list(islice(rows, _PIECE_ROWS)):
+        count = _FIRST_PIECE_ROWS
+        while piece := list(islice(rows, count)):
             self._load(piece)
+            # The next ones are about as large; they shall not fill the memory.
+            row_bytes = len(piece[-1][0]) + len(piece[-1][1])
+            count = max(1, min(_PIECE_ROWS, _PIECE_BYTES // row_bytes))
 
     def _load(self, piece: list[tuple[bytes, bytes]]) -> None:
         last = self._last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from millpond.errors import StateSizeExceededError
 from millpond.state.rocksdb.cursor import ClosedObject, Cursor, prefix_end
 from millpond.state.rocksdb.database_error import store_error
 
@@ -14,9 +15,21 @@ if TYPE_CHECKING:
     from millpond.errors import StateStoreError
     from millpond.state.rocksdb.database import Database
 
-__all__ = ("ColumnFamily",)
+__all__ = ("MAX_ROW_BYTES", "ColumnFamily", "RowTooLargeError")
 
 _BATCH_ROWS: Final = 500
+MAX_ROW_BYTES: Final = (1 << 31) - 1
+"""Savepoints and Flink cannot hold a longer key or value."""
+
+
+@final
+class RowTooLargeError(StateSizeExceededError):
+    """A row that must not be written; state objects raise what names state and key instead."""
+
+    def __init__(self, key: bytes, size_bytes: int) -> None:
+        super().__init__("A key or value is larger than 2^31-1 bytes.", size_bytes=size_bytes)
+        self.key = key
+        self.size_bytes = size_bytes
 
 
 @final
@@ -58,6 +71,7 @@ class ColumnFamily:
 
         Raises:
             StateStoreError: the disk is full, or writes were refused for five minutes.
+            RowTooLargeError: a key or value is larger than 2^31-1 bytes.
         """
         limit = self._database.settings.write_batch_size_bytes or 1 << 62
         write_batch, handle = self._database.write_batch, self._handle
@@ -68,11 +82,21 @@ class ColumnFamily:
             key, value = row
             size += len(key) if value is None else len(key) + len(value)
             if size >= limit or len(batch) >= _BATCH_ROWS:
+                if size > MAX_ROW_BYTES:
+                    self._check_sizes(batch)
                 write_batch(handle, batch)
                 batch = []
                 size = 0
         if batch:
+            if size > MAX_ROW_BYTES:
+                self._check_sizes(batch)
             write_batch(handle, batch)
+
+    def _check_sizes(self, batch: Sequence[tuple[bytes, bytes | None]]) -> None:
+        for key, value in batch:
+            size = max(len(key), len(value or b""))
+            if size > MAX_ROW_BYTES:
+                raise RowTooLargeError(key, size)
 
     def delete_range(self, start: bytes, end: bytes) -> None:
         """Delete all rows from `start` up to `end`, exclusive, by one tombstone."""

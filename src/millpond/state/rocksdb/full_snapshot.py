@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final, final
 
 from millpond.errors import CheckpointDeclinedError, StateSizeExceededError
 from millpond.formats.canonical_writer import CanonicalWriter
 from millpond.formats.handles import KeyedHandle, KeyGroupsHandle
+from millpond.formats.long_value import LONG_VALUE_BYTES, LongValue
 from millpond.state.contract.snapshot import Snapshot, SnapshotScope
+from millpond.state.rocksdb.column_family import MAX_ROW_BYTES
 from millpond.state.rocksdb.list_sequence import LIST_SEQUENCE_LENGTH
 
 if TYPE_CHECKING:
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ("CapturedRows", "FullSnapshot")
 
 _PIECE_ROWS: Final = 512
-_MAX_BYTES: Final = (1 << 31) - 1
 
 
 @final
@@ -62,7 +65,7 @@ class _Rows:
             if is_expired is None or not is_expired(row[1]):
                 yield row
 
-    def of_group(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def of_group(self, prefix: bytes) -> Iterator[tuple[bytes, bytes | LongValue]]:
         """Yield the rows that start with the bytes of a key group."""
         if self._state.element_rows:
             return self._lists(prefix)
@@ -75,23 +78,50 @@ class _Rows:
             row = next(rows, None)
         self.first = row
 
-    def _lists(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Join the rows of each list by commas."""
+    def _lists(self, prefix: bytes) -> Iterator[tuple[bytes, bytes | LongValue]]:
+        """Join the rows of each list by commas; of a long one only the size is found out here."""
         rows, row = self._rows, self.first
         while row is not None and row[0].startswith(prefix):
-            key = row[0][:-LIST_SEQUENCE_LENGTH]
+            first = row[0]
+            key = first[:-LIST_SEQUENCE_LENGTH]
             chunks = [row[1]]
             size = len(row[1])
-            length = len(row[0])
+            count = 1
+            length = len(first)
             row = next(rows, None)
             while row is not None and len(row[0]) == length and row[0].startswith(key):
-                chunks.append(row[1])
                 size += len(row[1]) + 1
-                if size > _MAX_BYTES:
+                count += 1
+                if size < LONG_VALUE_BYTES:
+                    chunks.append(row[1])
+                elif size > MAX_ROW_BYTES:
                     self._refuse(size)
                 row = next(rows, None)
-            yield key, b",".join(chunks) if len(chunks) > 1 else chunks[0]
+            if size < LONG_VALUE_BYTES or count == 1:
+                yield key, b",".join(chunks) if count > 1 else chunks[0]
+            else:
+                chunks.clear()
+                yield key, LongValue(size, partial(self._again, first, count))
         self.first = row
+
+    def _again(self, first: bytes, count: int) -> Iterator[bytes]:
+        """Yield a list's rows joined by commas, in pieces; the cursor stands where it was then."""
+        cursor = self._state.cursor
+        here = cursor.current()
+        cursor.seek(first)
+        piece: list[bytes] = []
+        size = 0
+        for _, chunk in islice(self._unexpired(cursor.rows()), count):
+            piece.append(chunk)
+            size += len(chunk)
+            if size >= LONG_VALUE_BYTES:
+                yield b",".join(piece)
+                # Joined to the next piece by a comma.
+                piece = [b""]
+                size = 0
+        yield b",".join(piece)
+        if here is not None:
+            cursor.seek(here[0])
 
     def _refuse(self, size_bytes: int) -> None:
         raise StateSizeExceededError(

@@ -312,7 +312,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             data = self._key_coder.encode(key)
             return _INT.pack(len(data)) + data
         except struct.error:
-            self.refuse_size(slot, len(data))
+            self.refuse_size(self._key_of(slot), len(data))
         except Exception as error:
             raise self._unfit(error, key) from error
 
@@ -328,7 +328,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         try:
             return self.codec.encode_map_value(value)
         except struct.error:
-            self.refuse_size(slot, 1 << 31)
+            self.refuse_size(self._key_of(slot), 1 << 31)
         except Exception as error:
             raise self.unencodable(error, slot, value) from error
 

@@ -7,10 +7,13 @@ import uuid
 from typing import TYPE_CHECKING, final
 
 from millpond.errors import FormatError, SavepointMismatchError
+from millpond.formats.canonical_reader import CanonicalReader
 from millpond.formats.handles import FileHandle, IncrementalHandle
 from millpond.formats.heap_increments import is_heap_increments
+from millpond.formats.keyed_block import KeyedBlock
 from millpond.formats.keyed_header import KeyedHeader, read_keyed_header_from
 from millpond.formats.keyed_state import open_keyed_state
+from millpond.formats.long_value import LongValue, whole_value
 from millpond.state.contract.key_group import KeyGroupRange
 from millpond.state.rocksdb.bulk_load import BulkLoader
 from millpond.state.rocksdb.database import DEFAULT_COLUMN_FAMILY, prefix_end
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from millpond.formats.handles import KeyedHandle, StreamHandle
+    from millpond.formats.keyed_block import LongEntry
+    from millpond.formats.keyed_state import KeyedStateReader
     from millpond.formats.serializer_snapshot import SerializerSnapshot
     from millpond.formats.state_meta import StateMeta
     from millpond.state.contract.snapshot import SnapshotReader
@@ -224,12 +229,14 @@ class Restore:
                 table.element_rows = table.element_rows or holds_list(meta)
                 loader = BulkLoader(result.database, meta.name, self._directory)
                 loads.append((table, loader))
-            for _, state_id, rows in body.blocks((self._key_groups.start, self._key_groups.end)):
-                table, loader = loads[state_id]
+            for block in _blocks(body, self._key_groups):
+                table, loader = loads[block.state_id]
                 if table.element_rows:
-                    loader.load(element_rows(rows, result.sequence, table.meta))
+                    loader.load(element_rows(_entries(block), result.sequence, table.meta))
+                elif isinstance(block, KeyedBlock):
+                    loader.load(block.entries)
                 else:
-                    loader.load(rows)
+                    loader.load([(block.key, whole_value(block.value))])
             for _, loader in loads:
                 loader.finish()
         finally:
@@ -273,17 +280,26 @@ class Restore:
             raise
 
 
+def _blocks(body: KeyedStateReader, groups: KeyGroupRange) -> Iterator[KeyedBlock | LongEntry]:
+    if isinstance(body, CanonicalReader):
+        return body.blocks_and_long_entries((groups.start, groups.end))
+    return body.blocks((groups.start, groups.end))
+
+
+def _entries(block: KeyedBlock | LongEntry) -> Sequence[tuple[bytes, bytes | LongValue]]:
+    return block.entries if isinstance(block, KeyedBlock) else [(block.key, block.value)]
+
+
 def element_rows(
-    rows: Iterable[tuple[bytes, bytes]], sequence: ListSequence, meta: StateMeta
+    rows: Iterable[tuple[bytes, bytes | LongValue]], sequence: ListSequence, meta: StateMeta
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield a row for each chunk of lists that were stored as a whole."""
     ttl = holds_ttl_list(meta)
+    reserve = sequence.reserve
     for key, value in rows:
-        chunks = split_list(value, ttl=ttl)
-        number = sequence.reserve(len(chunks))
-        for chunk in chunks:
-            yield key + number.to_bytes(LIST_SEQUENCE_LENGTH, "big"), chunk
-            number += 1
+        pieces = value.pieces() if isinstance(value, LongValue) else (value,)
+        for chunk in split_list(pieces, ttl=ttl):
+            yield key + reserve(1).to_bytes(LIST_SEQUENCE_LENGTH, "big"), chunk
 
 
 def _same(found: SerializerSnapshot, declared: SerializerSnapshot) -> bool:

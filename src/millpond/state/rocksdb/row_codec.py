@@ -14,7 +14,7 @@ from millpond.errors import FormatError
 from millpond.state.contract.ttl import TtlCoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from millpond.serialization.coder import Coder
 
@@ -176,26 +176,43 @@ class RowCodec:
         return len(row) >= offset + 8 and timestamp <= not_after_ms
 
 
-def split_list(value: bytes, *, ttl: bool) -> list[bytes]:
-    """Return the chunks, lengths included, of a list as canonical snapshots join them.
+def split_list(pieces: Iterable[bytes], *, ttl: bool) -> Iterator[bytes]:
+    """Yield the chunks, lengths included, of a list as canonical snapshots join them.
 
     Raises:
         FormatError: the bytes are no list.
     """
     head = 12 if ttl else 4
-    rows: list[bytes] = []
-    start = 0
-    total = len(value)
-    while True:
-        if start + head > total:
-            raise FormatError("A list of chunks ends too early.", offset=start, bytes=total)
-        length = _INT.unpack_from(value, start + head - 4)[0]
-        end = start + head + length
-        if length < 0 or end > total:
-            raise FormatError("A chunk has an impossible length.", offset=start, length=length)
-        rows.append(value[start:end])
-        if end == total:
-            return rows
-        if value[end] != _DELIMITER:
-            raise FormatError("Something else than a comma stands between chunks.", offset=end)
-        start = end + 1
+    waiting: list[bytes] = []
+    have, need = 0, head
+    for piece in pieces:
+        waiting.append(piece)
+        have += len(piece)
+        if have < need:
+            continue
+        data = b"".join(waiting)
+        start = 0
+        while start + head <= have:
+            end = start + head + _length(data, start + head - 4)
+            if end >= have:
+                break
+            if data[end] != _DELIMITER:
+                raise FormatError("Something else than a comma stands between chunks.", offset=end)
+            yield data[start:end]
+            start = end + 1
+        waiting = [data[start:]]
+        have -= start
+        need = head if have < head else head + _length(data, start + head - 4) + 1
+    last = b"".join(waiting)
+    if len(last) < head:
+        raise FormatError("A list of chunks ends too early.", bytes=len(last))
+    if _length(last, head - 4) != len(last) - head:
+        raise FormatError("A chunk has an impossible length.", bytes=len(last))
+    yield last
+
+
+def _length(data: bytes, offset: int) -> int:
+    length: int = _unpack_int(data, offset)[0]
+    if length < 0:
+        raise FormatError("A chunk has an impossible length.", length=length)
+    return length

@@ -16,6 +16,7 @@ from millpond.errors import (
 )
 from millpond.state.contract.declared_type import encoder_error, refuse
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
+from millpond.state.rocksdb.column_family import MAX_ROW_BYTES, RowTooLargeError
 from millpond.state.rocksdb.row_codec import RowCodec
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ __all__ = ("MISSING", "RocksDBState", "delete_rows")
 MISSING: Any = object()
 """What a dictionary gives for a slot that it knows nothing about; None is "absent"."""
 
-_MAX_BYTES = (1 << 31) - 1
 _POINT_DELETES = 256
+_LONGEST_NAMED_KEY = 1 << 20
 _VOID_BYTES = VOID.encode(VOID_NAMESPACE)
 _row_key = itemgetter(0)
 _FIRST_CACHE_ENTRIES = 1 << 14
@@ -143,11 +144,21 @@ class RocksDBState:
         if not rows:
             return
         rows.sort(key=_row_key)
-        self._family.write(rows)
+        try:
+            self._family.write(rows)
+        except RowTooLargeError as error:
+            self._refuse_row(error)
         sample = rows[:: len(rows) // _SAMPLE + 1]
         size = sum(len(key) + (len(value) if value is not None else 0) for key, value in sample)
         entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(sample)
         self.cache_entries = max(_SMALLEST_CACHE, self._cache_bytes // (2 * entry_bytes))
+
+    def _refuse_row(self, error: RowTooLargeError) -> NoReturn:
+        row = error.key[self._prefix_length :]
+        # To decode and print a key of gibibytes would take several times as many.
+        small = len(row) < _LONGEST_NAMED_KEY
+        key = self._backend.parameters.key_serializer.decode(row) if small else row[:64]
+        self.refuse_size(key, error.size_bytes)
 
     def at(self, namespace: Any) -> Any:
         """Return the slot of the current key and a namespace."""
@@ -156,6 +167,9 @@ class RocksDBState:
         if namespace is None:
             self.refuse_namespace()
         return self._backend.current_key, namespace
+
+    def _key_of(self, slot: Any) -> Any:
+        return slot if self._void else slot[0]
 
     def composite_key(self, slot: Any) -> bytes:
         """Return key group, key and namespace as the bytes that the slot's rows start with.
@@ -236,7 +250,7 @@ class RocksDBState:
         try:
             return self.codec.encode(value)
         except struct.error:
-            self.refuse_size(slot, _MAX_BYTES + 1)
+            self.refuse_size(self._key_of(slot), MAX_ROW_BYTES + 1)
         except Exception as error:
             raise self.unencodable(error, slot, value) from error
 
@@ -248,7 +262,7 @@ class RocksDBState:
             value,
             state=self.definition.name,
             operator=self._operator_name,
-            key=slot if self._void else slot[0],
+            key=self._key_of(slot),
         )
 
     def damaged(self, error: Exception) -> StateStoreError:
@@ -288,14 +302,14 @@ class RocksDBState:
             operator=self._operator_name,
         )
 
-    def refuse_size(self, slot: Any, size_bytes: int) -> NoReturn:
+    def refuse_size(self, key: Any, size_bytes: int) -> NoReturn:
         """Raise the error for a key or value that RocksDB and savepoints cannot hold."""
         raise StateSizeExceededError(
             f"A single key or value of at least {size_bytes} bytes is larger than 2^31-1.",
             hint="Use a list or map state, which store each element for itself.",
             state=self.definition.name,
             operator=self._operator_name,
-            key=repr(slot)[:200],
+            key=repr(key)[:200],
         )
 
 
