@@ -20,6 +20,8 @@ __all__ = (
     "InvalidProgramError",
     "JobCancelledError",
     "JobExecutionError",
+    "JobNotFoundError",
+    "JobRequestError",
     "KeyGroupOutOfRangeError",
     "MillpondError",
     "MissingDependencyError",
@@ -182,6 +184,14 @@ class JobExecutionError(MillpondError):
 
 class JobCancelledError(JobExecutionError):
     """A job was cancelled before it finished."""
+
+
+class JobNotFoundError(MillpondError, LookupError):
+    """No running job, or more than one, has the given name."""
+
+
+class JobRequestError(MillpondError):
+    """A running job refused what it was asked for, or could not be reached."""
 
 
 class WorkerLostError(JobExecutionError):

@@ -17,10 +17,16 @@ __all__ = ("main",)
 # Name of a sub-command to its module, which exports it as `command`, and its help in one line.
 _COMMANDS = {
     "run": ("millpond.cli.run", "Run a job."),
+    "list": ("millpond.cli.list_jobs", "List running jobs."),
+    "stop": ("millpond.cli.stop", "Stop a running job with a savepoint."),
+    "cancel": ("millpond.cli.cancel", "Cancel a running job."),
     "demo": ("millpond.cli.demo", "Run the demonstration: real flights, a crash, a recovery."),
     "config": ("millpond.cli.config", "Show, check and migrate configuration."),
     "rocksdb": ("millpond.cli.rocksdb", "Print the effective options of RocksDB databases."),
-    "savepoint": ("millpond.cli.savepoint", "Show, dump and compare savepoints, Flink's too."),
+    "savepoint": (
+        "millpond.cli.savepoint",
+        "Trigger, check, show and compare savepoints.",
+    ),
     "checkpoint": ("millpond.cli.checkpoint", "List and inspect checkpoints and savepoints."),
 }
 

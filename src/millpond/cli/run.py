@@ -87,9 +87,9 @@ def command(
         options.append(f"parallelism.default={parallelism}")
     resume = job_id is not None
     engine = (
-        EmbeddedEngine(job_id=job_id, resume=resume)
+        EmbeddedEngine(job_id=job_id, resume=resume, controlled=True)
         if in_process
-        else SupervisedEngine(job_id=job_id, resume=resume)
+        else SupervisedEngine(job_id=job_id, resume=resume, controlled=True)
     )
     sys.argv = [str(job), *arguments]
     sys.path.insert(0, str(job.resolve().parent))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from millpond.cli.savepoint_options import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,60 @@ def command() -> None:
 
     No pickle is loaded unless --allow-pickle is given.
     """
+
+
+@command.command("trigger")
+@click.argument("job")
+@click.argument("directory", required=False)
+@FORMAT
+def trigger_command(job: str, directory: str | None, *, savepoint_format: str) -> None:
+    """Take a savepoint of the running JOB and print its path; the job goes on.
+
+    JOB is an id, the beginning of one, or a name, of a job that `millpond list` shows. DIRECTORY
+    is where the savepoint goes, instead of the configured place.
+    """
+    from millpond.engines.control_client import ask_job
+
+    request = {
+        "command": "savepoint",
+        "directory": directory,
+        "format": savepoint_format.lower(),
+    }
+    click.echo(ask_job(job, request)["path"])
+
+
+@command.command("check", context_settings={"ignore_unknown_options": True})
+@click.argument("job", type=click.Path(path_type=Path))
+@click.argument("path")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("-D", "definitions", multiple=True, metavar="KEY=VALUE", help="Set an option.")
+@click.option(
+    "-n", "--allow-non-restored-state", is_flag=True, help="Drop state that no operator claims."
+)
+@_JSON
+def check_command(
+    job: Path,
+    path: str,
+    arguments: tuple[str, ...],
+    *,
+    definitions: tuple[str, ...],
+    allow_non_restored_state: bool,
+    as_lines: bool,
+) -> None:
+    """Say what would become of every state of PATH if the program JOB started from it.
+
+    The job does not run and nothing is written: the program is executed up to its first
+    `execute`, functions are opened to see which states they declare, and the first 10,000 rows of
+    each state are decoded. ARGUMENTS are the program's own. The exit code is 1 if anything is
+    refused.
+    """
+    from millpond.cli.savepoint_check import check_program, print_verdicts
+
+    verdicts = check_program(
+        job, path, arguments, definitions, allow_non_restored_state=allow_non_restored_state
+    )
+    if not print_verdicts(verdicts, as_lines=as_lines):
+        sys.exit(1)
 
 
 @command.command("show")

@@ -15,7 +15,8 @@ from millpond.runtime.worker_connection import InProcessConnection, WorkerConnec
 
 if TYPE_CHECKING:
     from millpond.datastream.engine import Program
-    from millpond.runtime.job_manager import JobListener
+    from millpond.engines.control_server import ControlServer
+    from millpond.runtime.job_manager import JobListener, JobManager
 
 __all__ = ("EmbeddedEngine",)
 
@@ -36,6 +37,7 @@ class EmbeddedEngine(LocalEngine):
         listener: is told what happens.
         job_id: 32 hexadecimal digits; None: a new one for each job.
         resume: go on from what an earlier process left under the same job id.
+        controlled: let `millpond list`, `stop`, `cancel` and `savepoint trigger` reach the jobs.
         resolve: how the URLs of checkpoints and savepoints become file systems.
     """
 
@@ -48,6 +50,7 @@ class EmbeddedEngine(LocalEngine):
         listener: JobListener | None = None,
         job_id: str | None = None,
         resume: bool = False,
+        controlled: bool = False,
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
         super().__init__(listener)
@@ -56,6 +59,7 @@ class EmbeddedEngine(LocalEngine):
         self._executor = executor
         self._job_id = job_id
         self._resume = resume
+        self._controlled = controlled
         self._resolve = resolve
 
     def _open(self, program: Program, listener: JobListener) -> JobRun:
@@ -71,4 +75,12 @@ class EmbeddedEngine(LocalEngine):
             return InProcessConnection(self._clock, executor, root, self._resolve)
 
         setup = JobSetup(self._clock, self._random, listener, job_id, self._resume, self._resolve)
-        return JobRun(setup.job_manager(program, launch), job_id, own)
+        manager = setup.job_manager(program, launch)
+        return JobRun(manager, job_id, own, self._control(manager, job_id))
+
+    def _control(self, manager: JobManager, job_id: str) -> ControlServer | None:
+        if not self._controlled:
+            return None
+        from millpond.engines.control_server import ControlServer
+
+        return ControlServer(manager, job_id, self._clock.now_ms())

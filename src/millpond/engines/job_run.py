@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from types import TracebackType
 
+    from millpond.engines.control_server import ControlServer
     from millpond.runtime.job_outcome import JobOutcome
 
 __all__ = ("CollectingListener", "JobRun", "collect_results", "result_of")
@@ -24,14 +25,26 @@ __all__ = ("CollectingListener", "JobRun", "collect_results", "result_of")
 
 @final
 class JobRun:
-    """A job that is ready to run; a context manager, which waits for `executor`'s threads."""
+    """A job that is ready to run; a context manager, which waits for `executor`'s threads.
 
-    def __init__(self, manager: JobManager, job_id: str, executor: Executor | None = None) -> None:
+    `control` lets other processes steer the job meanwhile.
+    """
+
+    def __init__(
+        self,
+        manager: JobManager,
+        job_id: str,
+        executor: Executor | None = None,
+        control: ControlServer | None = None,
+    ) -> None:
         self.manager = manager
         self.job_id = job_id
         self._executor = executor
+        self._control = control
 
     def __enter__(self) -> Self:
+        if self._control is not None:
+            self._control.__enter__()
         return self
 
     def __exit__(
@@ -40,6 +53,8 @@ class JobRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._control is not None:
+            self._control.__exit__(kind, error, traceback)
         if self._executor is not None:
             self._executor.shutdown()
 

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from millpond.clock import Clock
     from millpond.common.configuration import Configuration
     from millpond.datastream.engine import Program
+    from millpond.runtime.job_graph import JobGraph
     from millpond.runtime.worker_connection import LaunchWorker
 
-__all__ = ("JobSetup", "new_job_id", "temporary_root")
+__all__ = ("JobSetup", "compile_program", "new_job_id", "temporary_root")
 
 
 def new_job_id() -> str:
@@ -87,9 +88,7 @@ class JobSetup:
             RestoreError: the savepoint to start from cannot be read.
         """
         configuration = program.configuration
-        graph = compile_job(
-            program.job, _compiler_options(configuration), _job_parameters(configuration)
-        )
+        graph = compile_program(program)
         backend = program.state_backend
         storage = program.checkpoint_storage
         choice = choose_backend(
@@ -182,6 +181,19 @@ class JobSetup:
             resolve=self.resolve,
             random=self.random,
         )
+
+
+def compile_program(program: Program) -> JobGraph:
+    """Return the job graph of a program.
+
+    Raises:
+        InvalidProgramError: the program is not valid.
+        ConfigurationError: an option is not valid.
+    """
+    configuration = program.configuration
+    return compile_job(
+        program.job, _compiler_options(configuration), _job_parameters(configuration)
+    )
 
 
 def _compiler_options(configuration: Configuration) -> CompilerOptions:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from millpond.datastream.engine import Program
-    from millpond.runtime.job_manager import JobListener
+    from millpond.engines.control_server import ControlServer
+    from millpond.runtime.job_manager import JobListener, JobManager
     from millpond.runtime.worker_connection import WorkerConnection
 
 __all__ = ("SupervisedEngine",)
@@ -33,6 +34,7 @@ class SupervisedEngine(LocalEngine):
         listener: is told what happens.
         job_id: 32 hexadecimal digits; None: a new one for each job.
         resume: go on from what an earlier process left under the same job id.
+        controlled: let `millpond list`, `stop`, `cancel` and `savepoint trigger` reach the jobs.
         inherited: descriptors that stay open in the worker, such as that of a lock.
     """
 
@@ -44,6 +46,7 @@ class SupervisedEngine(LocalEngine):
         listener: JobListener | None = None,
         job_id: str | None = None,
         resume: bool = False,
+        controlled: bool = False,
         inherited: Sequence[int] = (),
     ) -> None:
         super().__init__(listener)
@@ -51,6 +54,7 @@ class SupervisedEngine(LocalEngine):
         self._random = random or SystemRandom()
         self._job_id = job_id
         self._resume = resume
+        self._controlled = controlled
         self._inherited = inherited
         self._worker: ProcessConnection | None = None
 
@@ -74,4 +78,12 @@ class SupervisedEngine(LocalEngine):
             return self._worker
 
         setup = JobSetup(self._clock, self._random, listener, job_id, self._resume)
-        return JobRun(setup.job_manager(program, launch), job_id)
+        manager = setup.job_manager(program, launch)
+        return JobRun(manager, job_id, control=self._control(manager, job_id))
+
+    def _control(self, manager: JobManager, job_id: str) -> ControlServer | None:
+        if not self._controlled:
+            return None
+        from millpond.engines.control_server import ControlServer
+
+        return ControlServer(manager, job_id, self._clock.now_ms())

@@ -6,7 +6,6 @@ import logging
 import queue
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.checkpoint.retention import JobEnd
@@ -47,7 +46,8 @@ from millpond.runtime.message import (
     ToWorker,
 )
 from millpond.runtime.restore import restore_from
-from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
+from millpond.runtime.stop_request import StopRequest
+from millpond.state.contract.snapshot import SavepointFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from millpond.clock import Clock
     from millpond.runtime.restart_strategy import RestartStrategy
     from millpond.runtime.worker_connection import LaunchWorker, WorkerConnection
+    from millpond.state.contract.snapshot import SnapshotOptions
 
 __all__ = ("JobListener", "JobManager", "JobParameters")
 
@@ -72,16 +73,6 @@ _FATAL = (
     UnsupportedOperationError,
 )
 """What another attempt would meet again (Flink's SuppressRestartsException)."""
-
-
-@dataclass(slots=True)
-class _Stop:
-    """A stop with savepoint that is under way."""
-
-    drain: bool
-    target_directory: str | None
-    result: Future[str]
-    savepoint: Future[CompletedCheckpoint] | None = None
 
 
 @final
@@ -113,7 +104,7 @@ class JobManager:
         self._ending = False
         self._finished = False
         self._final_checkpoint: Future[CompletedCheckpoint] | None = None
-        self._stop: _Stop | None = None
+        self._stop: StopRequest | None = None
         self._savepoint_path: str | None = None
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._over = False
@@ -157,9 +148,15 @@ class JobManager:
         self._submit(request, result)
         return result
 
-    def stop(self, target_directory: str | None, *, drain: bool) -> Future[str]:
+    def stop(
+        self,
+        target_directory: str | None,
+        *,
+        drain: bool,
+        savepoint_format: SavepointFormat = SavepointFormat.CANONICAL,
+    ) -> Future[str]:
         """Stop the sources, take a savepoint and end the job; the future holds its path."""
-        stop = _Stop(drain, target_directory, Future())
+        stop = StopRequest(drain, target_directory, savepoint_format)
         self._submit(lambda: self._begin_stop(stop), stop.result)
         return stop.result
 
@@ -423,7 +420,7 @@ class JobManager:
         else:
             self._send(Cancel())
 
-    def _begin_stop(self, stop: _Stop) -> None:
+    def _begin_stop(self, stop: StopRequest) -> None:
         if self._stop is not None or self._ending or self.status is not JobStatus.RUNNING:
             stop.result.set_exception(
                 CheckpointError(f"The job cannot be stopped: it is {self.status.name}.")
@@ -446,10 +443,8 @@ class JobManager:
         else:
             self._finish()
 
-    def _take_final(self, stop: _Stop) -> None:
-        stop.savepoint = self.coordinator.request(
-            SnapshotOptions(kind=SnapshotKind.SAVEPOINT), stop.target_directory
-        )
+    def _take_final(self, stop: StopRequest) -> None:
+        stop.savepoint = self.coordinator.request(stop.snapshot_options, stop.target_directory)
 
     def _watch_final_checkpoint(self) -> None:
         if self._ending:
@@ -465,7 +460,7 @@ class JobManager:
                 # Tolerated: the job may only end with one that is complete.
                 self._input_ended()
 
-    def _watch_stop(self, stop: _Stop, savepoint: Future[CompletedCheckpoint]) -> None:
+    def _watch_stop(self, stop: StopRequest, savepoint: Future[CompletedCheckpoint]) -> None:
         if not savepoint.done():
             return
         error = savepoint.exception()

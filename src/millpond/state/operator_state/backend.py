@@ -102,6 +102,10 @@ class OperatorStateBackend(OperatorStateStore):
         """Return the registered broadcast states by name."""
         return self._broadcasts
 
+    def unregistered(self) -> frozenset[str]:
+        """Return the restored states that nobody registered, by their names in snapshots."""
+        return frozenset(self._restored)
+
     def snapshot(
         self, checkpoint_id: int, streams: SnapshotStreams, options: SnapshotOptions
     ) -> Snapshot[OperatorStateHandle | None]:

@@ -1,0 +1,79 @@
+"""Finding the running jobs of this user, and asking one of them for something."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+from millpond.engines.control_directory import control_directory, is_own_peer
+from millpond.errors import JobNotFoundError, JobRequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ("ask_job", "running_jobs")
+
+_STATUS_SECONDS = 5.0
+
+
+def running_jobs() -> list[dict[str, Any]]:
+    """Return the status of every job that answers, oldest first; sockets left over are removed.
+
+    Raises:
+        ConfigurationError: the directory of sockets is not this user's alone.
+    """
+    jobs = []
+    for path in sorted(control_directory(create=False).glob("*.sock")):
+        try:
+            jobs.append(_ask(path, {"command": "status"}, _STATUS_SECONDS))
+        except ConnectionRefusedError:
+            # Its process is gone without a word.
+            path.unlink(missing_ok=True)
+        except OSError:
+            continue
+    return sorted(jobs, key=lambda job: int(job["started_ms"]))
+
+
+def ask_job(job: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Send a request to a job, named by its id, the beginning of it, or its name; wait for it.
+
+    Raises:
+        JobNotFoundError: no running job, or more than one, has this name.
+        JobRequestError: the job refused, failed meanwhile, or went away.
+    """
+    jobs = running_jobs()
+    found = [one for one in jobs if job == one["job_id"]]
+    found = found or [one for one in jobs if one["job_id"].startswith(job) or one["name"] == job]
+    if len(found) != 1:
+        known = ", ".join(f"{one['job_id']} ({one['name']})" for one in jobs) or "none"
+        raise JobNotFoundError(
+            f"{'More than one' if found else 'No'} running job is called {job!r}.",
+            hint=f"Running jobs of this user: {known}.",
+        )
+    path = control_directory(create=False) / f"{found[0]['job_id']}.sock"
+    try:
+        answer = _ask(path, request, None)
+    except OSError as error:
+        raise JobRequestError(f"The job does not answer: {error}.", job=job) from error
+    if "error" in answer:
+        raise JobRequestError(
+            answer["error"], hint=answer.get("hint"), **(answer.get("context") or {})
+        )
+    return answer
+
+
+def _ask(path: Path, request: dict[str, Any], timeout: float | None) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(str(path))
+        if not is_own_peer(connection):
+            raise OSError("it runs as another user")
+        with connection.makefile("rwb") as stream:
+            stream.write(json.dumps(request).encode() + b"\n")
+            stream.flush()
+            line = stream.readline()
+    if not line:
+        raise OSError("it ended before it answered")
+    answer: dict[str, Any] = json.loads(line)
+    return answer

@@ -1,0 +1,150 @@
+"""`ControlServer`: other processes of the same user steer a running job through a socket file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Self, final
+
+from millpond.engines.control_directory import control_directory, is_own_peer
+from millpond.errors import CheckpointError, ConfigurationError, MillpondError
+from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from pathlib import Path
+    from types import TracebackType
+
+    from millpond.runtime.job_manager import JobManager
+
+__all__ = ("ControlServer",)
+
+_logger = logging.getLogger(__name__)
+_MAX_REQUEST_BYTES = 1 << 16
+
+
+@final
+class ControlServer:
+    """Answers requests for one job while it is entered: a line of JSON each, answered by one.
+
+    The socket has mode 0600 in a directory of mode 0700, and a peer of another user is refused.
+    A job that cannot have one runs all the same; a warning says why.
+
+    Every request is answered by a thread of its own, since a savepoint takes its time.
+    """
+
+    def __init__(self, manager: JobManager, job_id: str, started_ms: int) -> None:
+        self._manager = manager
+        self._job_id = job_id
+        self._started_ms = started_ms
+        self._socket: socket.socket | None = None
+        self._path: Path | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._listen()
+        except (OSError, ConfigurationError, AttributeError) as error:
+            _logger.warning("The job cannot be steered by other processes: %s", error)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        if self._socket is not None:
+            # Closing alone does not wake the thread that waits for connections.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+
+    def _listen(self) -> None:
+        path = control_directory(create=True) / f"{self._job_id}.sock"
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(str(path))
+            path.chmod(0o600)
+            listener.listen(8)
+        except OSError:
+            listener.close()
+            raise
+        self._socket, self._path = listener, path
+        threading.Thread(
+            target=self._accept, args=(listener,), name="millpond-control", daemon=True
+        ).start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(
+                target=self._serve, args=(connection,), name="millpond-request", daemon=True
+            ).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError), connection.makefile("rwb") as stream:
+            if not is_own_peer(connection):
+                return
+            line = stream.readline(_MAX_REQUEST_BYTES)
+            if not line:
+                return
+            try:
+                answer = self._answer(json.loads(line))
+            except MillpondError as error:
+                answer = {"error": error.message, "hint": error.hint, "context": _texts(error)}
+            except Exception as error:  # noqa: BLE001 - a bad request must not end the job
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            stream.write(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        command = request.get("command")
+        manager = self._manager
+        if command == "status":
+            return self._status()
+        if command == "savepoint":
+            options = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat(request["format"]))
+            return {"path": _path(manager.savepoint(request["directory"], options))}
+        if command == "checkpoint":
+            done = manager.savepoint(None, manager.coordinator.checkpoint_options())
+            return {"path": done.result().external_path}
+        if command == "stop":
+            stopped = manager.stop(
+                request["directory"],
+                drain=bool(request["drain"]),
+                savepoint_format=SavepointFormat(request["format"]),
+            )
+            return {"path": stopped.result()}
+        if command == "cancel":
+            manager.cancel()
+            return {}
+        raise CheckpointError(f"There is no command {command!r}.")
+
+    def _status(self) -> dict[str, Any]:
+        latest = self._manager.coordinator.store.latest
+        return {
+            "job_id": self._job_id,
+            "name": self._manager.coordinator.graph.name,
+            "status": self._manager.status.name,
+            "process_id": os.getpid(),
+            "started_ms": self._started_ms,
+            "latest_checkpoint": None if latest is None else latest.checkpoint_id,
+        }
+
+
+def _path(savepoint: Future[Any]) -> str:
+    path: str = savepoint.result().location.directory
+    return path
+
+
+def _texts(error: MillpondError) -> dict[str, str]:
+    return {name: str(value) for name, value in error.context.items()}

@@ -1,0 +1,160 @@
+"""Steering a running job from another process: sockets, requests, commands."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from millpond.cli import main
+from millpond.common.configuration import Configuration
+from millpond.common.typeinfo import Types
+from millpond.datastream import FsStateBackend, StreamExecutionEnvironment
+from millpond.datastream.engine import Launch, LaunchWith
+from millpond.datastream.functions import KeyedProcessFunction, SourceFunction
+from millpond.datastream.state import ValueStateDescriptor
+from millpond.engines import control_directory
+from millpond.engines.control_client import ask_job, running_jobs
+from millpond.engines.control_server import ControlServer
+from millpond.engines.embedded import EmbeddedEngine
+from millpond.errors import ConfigurationError, JobNotFoundError, JobRequestError
+from millpond.state_processor.savepoint import Savepoint
+
+pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
+
+
+class Endless(SourceFunction):
+    def run(self, ctx):
+        number = 0
+        while True:
+            yield number
+            number += 1
+
+
+class Count(KeyedProcessFunction):
+    def open(self, runtime_context):
+        self.count = runtime_context.get_state(ValueStateDescriptor("count", Types.LONG()))
+
+    def process_element(self, value, ctx):
+        self.count.update((self.count.value() or 0) + 1)
+
+
+@pytest.fixture
+def jobs_directory(tmp_path_factory, monkeypatch):
+    # The path of a socket is short by nature.
+    directory = tmp_path_factory.mktemp("j") / "d"
+    monkeypatch.setenv("MILLPOND_JOBS_DIR", str(directory))
+    return directory
+
+
+@pytest.fixture
+def job(tmp_path, jobs_directory):
+    configuration = Configuration()
+    configuration.set_string("io.tmp.dirs", str(tmp_path / "temporary"))
+    engine = EmbeddedEngine(controlled=True)
+    with LaunchWith(Launch(engine)):
+        env = StreamExecutionEnvironment.get_execution_environment(configuration)
+        env.set_state_backend(FsStateBackend((tmp_path / "checkpoints").as_uri()))
+        env.add_source(Endless()).uid("numbers").key_by(lambda value: value % 3).process(
+            Count()
+        ).uid("count")
+        started = threading.Event()
+        client = None
+
+        def start():
+            nonlocal client
+            client = env.execute_async("the job")
+            started.set()
+
+        start()
+    deadline = threading.Event()
+    for _ in range(500):
+        if any(one["status"] == "RUNNING" for one in running_jobs()):
+            break
+        deadline.wait(0.02)
+    yield client
+    client.cancel().result(20)
+
+
+def test_a_job_is_listed_while_it_runs(job, jobs_directory):
+    (found,) = running_jobs()
+    assert found["job_id"] == str(job.get_job_id())
+    assert (found["name"], found["status"], found["process_id"]) == (
+        "the job",
+        "RUNNING",
+        os.getpid(),
+    )
+    socket_file = jobs_directory / f"{found['job_id']}.sock"
+    assert stat.S_IMODE(socket_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(jobs_directory.stat().st_mode) == 0o700
+    shown = CliRunner().invoke(main, ["list"])
+    assert found["job_id"] in shown.stdout
+    assert "the job" in shown.stdout
+    job.cancel().result(20)
+    assert running_jobs() == []
+    assert CliRunner().invoke(main, ["list"]).stdout == "No job is running.\n"
+
+
+def test_savepoints_and_stop_by_command(job, tmp_path):
+    target = (tmp_path / "savepoints").as_uri()
+    job_id = str(job.get_job_id())
+    taken = CliRunner().invoke(main, ["savepoint", "trigger", "the job", target])
+    assert taken.exit_code == 0
+    assert Savepoint.open(taken.stdout.strip()).kind == "canonical"
+    assert ask_job(job_id, {"command": "checkpoint"})["path"].endswith("/chk-2")
+    stopped = CliRunner().invoke(main, ["stop", job_id[:8], "-p", target, "--drain"])
+    assert stopped.exit_code == 0, stopped.stderr
+    Savepoint.open(stopped.stdout.strip())
+    job.get_job_execution_result().result(20)
+
+
+def test_cancel_with_savepoint_by_command(job, tmp_path):
+    target = (tmp_path / "savepoints").as_uri()
+    done = CliRunner().invoke(main, ["cancel", "the job", "-s", "-p", target])
+    assert done.exit_code == 0, done.stderr
+    Savepoint.open(done.stdout.strip())
+    for _ in range(500):
+        if not running_jobs():
+            break
+        threading.Event().wait(0.02)
+    assert running_jobs() == []
+
+
+def test_what_the_job_refuses_is_the_commands_error(job):
+    refused = CliRunner().invoke(main, ["savepoint", "trigger", "the job"])
+    assert refused.exit_code == 1
+    assert "savepoint" in refused.stderr
+    with pytest.raises(JobRequestError, match="no command 'dance'"):
+        ask_job("the job", {"command": "dance"})
+    with pytest.raises(JobRequestError, match="KeyError"):
+        ask_job("the job", {"command": "stop"})
+
+
+def test_unknown_jobs_are_named(jobs_directory):
+    with pytest.raises(JobNotFoundError, match="No running job is called 'x'") as caught:
+        ask_job("x", {"command": "cancel"})
+    assert "none" in caught.value.hint
+
+
+def test_a_socket_left_over_is_removed(jobs_directory):
+    control_directory.control_directory(create=True)
+    left = jobs_directory / f"{'0' * 32}.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.bind(str(left))
+    assert running_jobs() == []
+    assert not left.exists()
+
+
+def test_a_directory_that_others_can_use_is_refused(jobs_directory, caplog):
+    jobs_directory.mkdir(mode=0o755)
+    jobs_directory.chmod(0o755)
+    with pytest.raises(ConfigurationError, match="alone"):
+        running_jobs()
+    # The job runs all the same.
+    with ControlServer(None, "0" * 32, 0):
+        pass
+    assert "cannot be steered" in caplog.text
