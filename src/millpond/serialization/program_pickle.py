@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import ChainMap
+from dataclasses import MISSING
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,9 +37,16 @@ def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     return _code_from, (code.co_filename, make, arguments)
 
 
+def _reduce_missing(missing: object) -> str:
+    # By its name in `dataclasses`. A copy is another object, and to msgspec the default of every
+    # field that has none: a record without the field would be read as complete.
+    del missing
+    return "MISSING"
+
+
 class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's pickler, but code keeps the name of its file."""
 
     dispatch_table: ClassVar[Mapping[type, Callable[..., Any]]] = ChainMap(
-        {CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table
+        {CodeType: _reduce_code, type(MISSING): _reduce_missing}, cloudpickle.Pickler.dispatch_table
     )

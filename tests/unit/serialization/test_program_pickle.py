@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import threading
 import traceback
 
 import pytest
 
+from millpond.common.typeinfo import Types
+from millpond.errors import SerializationError
+from millpond.serialization.coders import coder_for
 from millpond.serialization.program_pickle import pickle_program
 
 
@@ -39,3 +43,17 @@ def test_what_cannot_be_pickled_raises_as_pickle_does():
     lock = threading.Lock()
     with pytest.raises(TypeError, match="lock"):
         pickle_program(lambda: lock)
+
+
+def test_a_field_without_default_has_none_in_the_copy():
+    @dataclasses.dataclass
+    class Record:
+        name: str
+        needed: int
+
+    copy = pickle.loads(pickle_program(Record))
+    assert dataclasses.fields(copy)[1].default is dataclasses.MISSING
+    coder = coder_for(Types.TYPED(copy))
+    short = b"\x00\x00\x00\x08\x81\xa4name\xa1n"
+    with pytest.raises(SerializationError, match="needed"):
+        coder.decode_from(short[:3] + bytes([len(short) - 4]) + short[4:], 0)
