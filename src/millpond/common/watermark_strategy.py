@@ -22,6 +22,7 @@ __all__ = (
     "WatermarkKind",
     "WatermarkOutput",
     "WatermarkStrategy",
+    "check_generator",
 )
 
 
@@ -61,7 +62,25 @@ class WatermarkGenerator(ABC):
 
     @abstractmethod
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
-        """Emit a watermark if there is a new one; called every auto-watermark interval."""
+        """Emit a watermark if there is a new one.
+
+        Called behind every batch of elements, and every auto-watermark interval
+        (`ExecutionConfig.set_auto_watermark_interval`) while no elements come; never if it is 0.
+        """
+
+
+def check_generator(generator: object) -> None:
+    """Check that what a factory made is a generator.
+
+    Raises:
+        TypeError: it has not both methods.
+    """
+    for method in ("on_event", "on_periodic_emit"):
+        if not callable(getattr(generator, method, None)):
+            raise TypeError(
+                f"The factory of for_generator returned {generator!r}, which has no method "
+                f"{method}: it must return a WatermarkGenerator."
+            )
 
 
 class WatermarkKind(StrEnum):
@@ -136,12 +155,29 @@ class WatermarkStrategy:
     def for_generator(factory: Callable[[], WatermarkGenerator]) -> WatermarkStrategy:
         """Return the strategy that asks a user's generator; `factory` is called once a subtask.
 
-        Beyond PyFlink; it is `WatermarkStrategy.forGenerator` of Java.
+        Beyond PyFlink; it is `WatermarkStrategy.forGenerator` of Java. The last watermark a
+        generator emitted is in snapshots, but nothing else of it: it starts anew after a restore.
+
+        Raises:
+            TypeError: `factory` is a generator itself, or cannot be called.
         """
+        if not callable(factory):
+            raise TypeError(
+                f"for_generator needs a function that makes a WatermarkGenerator, not {factory!r}."
+            )
         return WatermarkStrategy(WatermarkKind.GENERATOR, generator_factory=factory)
 
     def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> WatermarkStrategy:
-        """Return the strategy with this assigner."""
+        """Return the strategy with this assigner.
+
+        Raises:
+            TypeError: it has no method `extract_timestamp`.
+        """
+        if not callable(getattr(timestamp_assigner, "extract_timestamp", None)):
+            raise TypeError(
+                f"{timestamp_assigner!r} is no TimestampAssigner: subclass it and return the "
+                "milliseconds since the epoch from extract_timestamp(value, record_timestamp)."
+            )
         return replace(self, timestamp_assigner=timestamp_assigner)
 
     def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
@@ -163,8 +199,26 @@ class WatermarkStrategy:
     ) -> WatermarkStrategy:
         """Return the strategy that pauses a source too far ahead of the others in its group.
 
-        The update interval is one second unless given.
+        A source whose watermark is more than the drift above the smallest of the group is not read
+        until the others have caught up. Idle sources and those that ended are not waited for. Only
+        sources can pause: a strategy of `assign_timestamps_and_watermarks` takes part where its
+        operator is chained to its source.
+
+        The watermarks of a group are compared in every cycle of the job, so that the result does
+        not depend on the clock: no later than `update_interval` (one second unless given) asks.
+
+        Raises:
+            ValueError: the strategy makes no watermarks, the group has no name, the drift is
+                negative, or the interval is shorter than a millisecond.
         """
+        if self.kind is WatermarkKind.NONE:
+            raise ValueError("A source without watermarks cannot be aligned with others.")
         interval_ms = 1000 if update_interval is None else update_interval.to_millis()
         drift_ms = max_allowed_watermark_drift.to_millis()
+        if not watermark_group:
+            raise ValueError("A group of aligned sources needs a name.")
+        if drift_ms < 0:
+            raise ValueError(f"The allowed drift of watermarks is negative: {drift_ms} ms.")
+        if interval_ms <= 0:
+            raise ValueError(f"The update interval must be positive, it is {interval_ms} ms.")
         return replace(self, alignment=WatermarkAlignment(watermark_group, drift_ms, interval_ms))

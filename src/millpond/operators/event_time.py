@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from operator import index
+from typing import Any, Final, final
 
 from millpond.common.typeinfo import Types
 from millpond.common.watermark_strategy import (
     WatermarkGenerator,
     WatermarkOutput,
     WatermarkStrategy,
+    check_generator,
 )
 from millpond.datastream.state import ListStateDescriptor
+from millpond.errors import InvalidProgramError
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.operators.operator import OperatorContext, Output, user_code_error
 
 __all__ = ("EventTimeAssignment",)
 
 _LARGEST_TIMESTAMP = ListStateDescriptor("largest-timestamp", Types.LONG())
+_NO_TIMESTAMP: Final = MAX_WATERMARK + 1
 
 
 @final
@@ -26,6 +30,9 @@ class EventTimeAssignment:
     A watermark follows a batch, so it stands where the source cut the batch, never where the clock
     stood. How far event time had come is in the snapshot (Flink forgets it), and is said again
     before the first record: a recovered run judges lateness as the calm run did.
+
+    Only what no record can tell is judged by the clock: idleness, and the periodic calls of a
+    user's generator while no records come.
     """
 
     def __init__(self, strategy: WatermarkStrategy | None, context: OperatorContext) -> None:
@@ -33,22 +40,46 @@ class EventTimeAssignment:
         self._context = context
         self._generator: WatermarkGenerator | None = None
         self._largest = MIN_WATERMARK
-        self._idle = False
-        self._last_record_ms = context.clock.now_ms()
         self._watermark = MIN_WATERMARK
+        self._idle = False
+        self._timed_out = False
+        now_ms = context.clock.now_ms()
+        self._last_record_ms = self._last_periodic_ms = now_ms
         self._assign = None
         self._delay_ms: int | None = None
         self._idle_timeout_ms: int | None = None
+        self._is_periodic = False
         if strategy is not None:
             assigner = strategy.timestamp_assigner
             self._assign = None if assigner is None else assigner.extract_timestamp
             self._delay_ms = strategy.max_out_of_orderness_ms
+            # An interval of 0 turns periodic watermarks off, and the ready-made ones are such.
+            self._is_periodic = context.auto_watermark_interval_ms > 0
             self._idle_timeout_ms = strategy.idle_timeout_ms
+
+    @property
+    def strategy(self) -> WatermarkStrategy | None:
+        """The strategy, if there is one."""
+        return self._strategy
+
+    @property
+    def makes_watermarks(self) -> bool:
+        """Whether there may ever be one."""
+        strategy = self._strategy
+        return strategy is not None and (
+            strategy.generator_factory is not None
+            or (strategy.max_out_of_orderness_ms is not None and self._is_periodic)
+        )
 
     @property
     def watermark(self) -> int | None:
         """The watermark that was last emitted, or None."""
         return None if self._watermark == MIN_WATERMARK else self._watermark
+
+    @property
+    def idle(self) -> bool:
+        """Whether downstream was told not to wait for this stream."""
+        return self._idle
 
     def initialize_state(self) -> None:
         """Take the largest timestamp from the snapshot."""
@@ -68,9 +99,11 @@ class EventTimeAssignment:
 
     def open(self, output: Output) -> None:
         """Make the generator, and repeat the watermark at which the snapshot was taken."""
+        self._last_record_ms = self._last_periodic_ms = self._context.clock.now_ms()
         if self._strategy is not None and self._strategy.generator_factory is not None:
             try:
                 self._generator = self._strategy.generator_factory()
+                check_generator(self._generator)
             except Exception as error:
                 user_code_error(error, self._context, "WatermarkStrategy.for_generator")
         if self._largest != MIN_WATERMARK:
@@ -88,56 +121,98 @@ class EventTimeAssignment:
         if self._strategy is None:
             output.emit(batch)
             return
-        if self._idle:
-            self._idle = False
-            output.emit_idle(idle=False)
         if self._idle_timeout_ms is not None:
             self._last_record_ms = self._context.clock.now_ms()
+            if self._timed_out:
+                self._timed_out = False
+                self._set_idle(output, idle=False)
         if self._assign is not None:
             batch = Batch(batch.values, self._extract(batch))
         if self._generator is not None:
             self._generate(batch, output, self._generator)
             return
         output.emit(batch)
-        if batch.timestamps and self._delay_ms is not None:
+        if batch.timestamps and self._delay_ms is not None and self._is_periodic:
             self._largest = max(self._largest, *batch.timestamps)
             self._advance(self._largest - self._delay_ms - 1, output)
 
     def nothing_came(self, output: Output) -> None:
-        """Become idle when the idle timeout has passed without records."""
+        """Look at the clock: become idle after the timeout, call the generator in between."""
+        due_ms = self.next_look_ms
+        if due_ms is None:
+            return
+        now_ms = self._context.clock.now_ms()
+        if now_ms < due_ms:
+            return
         timeout_ms = self._idle_timeout_ms
-        if (
-            timeout_ms is not None
-            and not self._idle
-            and self._context.clock.now_ms() - self._last_record_ms >= timeout_ms
-        ):
-            self._idle = True
-            output.emit_idle(idle=True)
+        if timeout_ms is not None and now_ms - self._last_record_ms >= timeout_ms:
+            self._timed_out = True
+            self._set_idle(output, idle=True)
+        elif self._generator is not None:
+            self._last_periodic_ms = now_ms
+            self._periodic(output, self._generator)
+
+    def pause(self) -> None:
+        """The source is not being read on purpose: that is no idleness."""
+        self._last_record_ms = self._context.clock.now_ms()
 
     @property
-    def idle_deadline_ms(self) -> int | None:
+    def next_look_ms(self) -> int | None:
         """When `nothing_came` should be called at the latest; None: never."""
-        if self._idle_timeout_ms is None or self._idle:
+        if self._timed_out or self._strategy is None:
             return None
-        return self._last_record_ms + self._idle_timeout_ms
+        due_ms = None
+        if self._generator is not None and self._is_periodic:
+            due_ms = self._last_periodic_ms + self._context.auto_watermark_interval_ms
+        if self._idle_timeout_ms is not None:
+            idle_ms = self._last_record_ms + self._idle_timeout_ms
+            due_ms = idle_ms if due_ms is None else min(due_ms, idle_ms)
+        return due_ms
 
     def _extract(self, batch: Batch) -> list[int]:
         extract = self._assign
         assert extract is not None
         try:
             if batch.timestamps is None:
-                return [extract(value, MIN_WATERMARK) for value in batch.values]
-            return [
-                extract(value, timestamp)
-                for value, timestamp in zip(batch.values, batch.timestamps, strict=True)
-            ]
+                timestamps = [extract(value, MIN_WATERMARK) for value in batch.values]
+            else:
+                timestamps = [
+                    extract(value, timestamp)
+                    for value, timestamp in zip(batch.values, batch.timestamps, strict=True)
+                ]
         except Exception as error:
             user_code_error(error, self._context, "TimestampAssigner.extract_timestamp")
+        if set(map(type, timestamps)) - {int} or not _fit(timestamps):
+            return self._whole_numbers(batch.values, timestamps)
+        return timestamps
+
+    def _whole_numbers(self, values: list[Any], timestamps: list[Any]) -> list[int]:
+        """Return timestamps of other types (NumPy's) as int; refuse what is no whole number."""
+        whole = []
+        for value, timestamp in zip(values, timestamps, strict=True):
+            try:
+                whole.append(index(timestamp))
+            except TypeError:
+                whole.append(_NO_TIMESTAMP)
+            if not _fit(whole[-1:]):
+                raise InvalidProgramError(
+                    f"The timestamp {timestamp!r} of a record is no whole number of milliseconds "
+                    "that fits 64 bits.",
+                    hint="extract_timestamp must return milliseconds since the epoch as an int.",
+                    operator=self._context.name,
+                    record=repr(value)[:200],
+                )
+        return whole
 
     def _advance(self, watermark: int, output: Output) -> None:
         if watermark > self._watermark:
             self._watermark = watermark
             output.emit_watermark(watermark)
+
+    def _set_idle(self, output: Output, *, idle: bool) -> None:
+        if idle != self._idle:
+            self._idle = idle
+            output.emit_idle(idle=idle)
 
     def _generate(self, batch: Batch, output: Output, generator: WatermarkGenerator) -> None:
         """Call a user's generator; a watermark cuts the batch behind the record that caused it."""
@@ -145,28 +220,39 @@ class EventTimeAssignment:
         collector = _Collector(emitted)
         timestamps = batch.timestamps or [MIN_WATERMARK] * len(batch.values)
         start = 0
-        try:
-            for index, (value, timestamp) in enumerate(
-                zip(batch.values, timestamps, strict=True), 1
-            ):
+        for end, (value, timestamp) in enumerate(zip(batch.values, timestamps, strict=True), 1):
+            try:
                 generator.on_event(value, timestamp, collector)
-                if emitted:
-                    output.emit(_part(batch, start, index))
-                    start = index
-                    self._flush(emitted, output)
-            output.emit(_part(batch, start, len(batch.values)))
-            generator.on_periodic_emit(collector)
+            except Exception as error:
+                user_code_error(error, self._context, f"{type(generator).__name__}.on_event")
+            if emitted:
+                output.emit(_part(batch, start, end))
+                start = end
+                self._flush(emitted, output)
+        output.emit(_part(batch, start, len(batch.values)))
+        if self._is_periodic:
+            self._periodic(output, generator)
+
+    def _periodic(self, output: Output, generator: WatermarkGenerator) -> None:
+        emitted: list[int | bool] = []
+        try:
+            generator.on_periodic_emit(_Collector(emitted))
         except Exception as error:
-            user_code_error(error, self._context, "WatermarkGenerator")
+            user_code_error(error, self._context, f"{type(generator).__name__}.on_periodic_emit")
         self._flush(emitted, output)
 
     def _flush(self, emitted: list[int | bool], output: Output) -> None:
         for item in emitted:
             if isinstance(item, bool):
-                output.emit_idle(idle=item)
-            else:
+                self._set_idle(output, idle=item)
+            elif item > self._watermark:
+                self._set_idle(output, idle=False)
                 self._advance(item, output)
         emitted.clear()
+
+
+def _fit(timestamps: list[int]) -> bool:
+    return min(timestamps) >= MIN_WATERMARK and max(timestamps) <= MAX_WATERMARK
 
 
 def _part(batch: Batch, start: int, end: int) -> Batch:
@@ -182,7 +268,8 @@ class _Collector(WatermarkOutput):
         self._emitted = emitted
 
     def emit_watermark(self, watermark: int) -> None:
-        self._emitted.append(int(watermark))
+        # The largest one is the engine's: it closes everything at the end of the input.
+        self._emitted.append(max(MIN_WATERMARK, min(index(watermark), MAX_WATERMARK - 1)))
 
     def mark_idle(self) -> None:
         self._emitted.append(True)

@@ -64,6 +64,7 @@ class OperatorContext:
     restored_checkpoint_id: int | None = None
     checkpointing_enabled: bool = False
     batch_size: int = 2048
+    auto_watermark_interval_ms: int = 200
     job_parameters: Mapping[str, str] = field(default_factory=dict)
     generic_types: bool = True
 

@@ -61,6 +61,10 @@ class SourceOperator(Operator):
     A batch ends where the number of records read from the split is a multiple of the batch size,
     wherever a restore happened: so watermarks, which follow batches, stand at the same records in
     every run.
+
+    Attributes:
+        paused: it may not read now, for its event time is ahead of its group's.
+        ended: everything was read.
     """
 
     def __init__(self, spec: SourceSpec) -> None:
@@ -70,6 +74,7 @@ class SourceOperator(Operator):
         self._next_discovery_ms: int | None = None
         self._unlisted: list[_SplitProgress] = []
         self._stopped = False
+        self.paused = False
         self.ended = False
 
     def initialize_state(self) -> None:
@@ -106,9 +111,10 @@ class SourceOperator(Operator):
 
     def produce(self) -> bool:
         """Read and emit one batch; return whether there was anything to do."""
-        if self.ended:
+        if self.ended or self._stopped:
             return False
-        if self._stopped:
+        if self.paused:
+            self._event_time.pause()
             return False
         if (
             self._next_discovery_ms is not None
@@ -173,6 +179,16 @@ class SourceOperator(Operator):
     def records(self) -> int:
         """How many records were read from the splits of this subtask, before a restore too."""
         return sum(progress.records for progress in self._splits)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is no split left to read for now."""
+        return self.ended or not self._unfinished()
+
+    @property
+    def event_time(self) -> EventTimeAssignment:
+        """The watermark strategy at work."""
+        return self._event_time
 
     @property
     def event_time_ms(self) -> int | None:

@@ -46,7 +46,12 @@ class TimestampsOperator(Operator):
         """Idleness from before is replaced as well."""
 
     def next_processing_time(self) -> int | None:
-        return self._event_time.idle_deadline_ms
+        return None if self._ended else self._event_time.next_look_ms
+
+    @property
+    def event_time(self) -> EventTimeAssignment:
+        """The strategy at work."""
+        return self._event_time
 
     def process_processing_time(self, now_ms: int) -> None:
         self._event_time.nothing_came(self.output)

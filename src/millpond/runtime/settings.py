@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millpond.common import execution_options
 from millpond.common.configuration import Configuration
 from millpond.configuration.options import checkpointing, millpond
 from millpond.configuration.options.checkpointing import CheckpointingMode
@@ -17,10 +18,14 @@ __all__ = ("RuntimeSettings",)
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """`batch_size` in records; `exactly_once` aligns barriers."""
+    """`batch_size` in records; `exactly_once` aligns barriers.
+
+    `auto_watermark_interval_ms`: how often a generator is called while no records come; 0: never.
+    """
 
     batch_size: int
     exactly_once: bool
+    auto_watermark_interval_ms: int
 
     @classmethod
     def of(cls, configuration: Mapping[str, str]) -> RuntimeSettings:
@@ -29,4 +34,5 @@ class RuntimeSettings:
         return cls(
             batch_size=get(millpond.BATCH_SIZE),
             exactly_once=get(checkpointing.CHECKPOINTING_MODE) is CheckpointingMode.EXACTLY_ONCE,
+            auto_watermark_interval_ms=get(execution_options.AUTO_WATERMARK_INTERVAL),
         )

@@ -52,6 +52,7 @@ class TaskSurroundings:
     metrics: MetricRegistry
     local_directories: Sequence[Path]
     batch_size: int
+    auto_watermark_interval_ms: int
     aligned: bool
     send_collected: Callable[[str, int, Sequence[Any]], None]
 
@@ -179,6 +180,7 @@ class _Builder:
             restored_checkpoint_id=self._checkpoint_id,
             checkpointing_enabled=self._deploy.checkpointing_enabled,
             batch_size=self._around.batch_size,
+            auto_watermark_interval_ms=self._around.auto_watermark_interval_ms,
             job_parameters=self._graph.job_parameters,
             generic_types=self._graph.generic_types,
         )

@@ -32,6 +32,7 @@ from millpond.runtime.message import (
     TriggerCheckpoint,
 )
 from millpond.runtime.settings import RuntimeSettings
+from millpond.runtime.source_alignment import SourceAlignment
 from millpond.runtime.state_store import open_state_store
 from millpond.runtime.task_builder import TaskSurroundings, build_tasks
 
@@ -77,6 +78,7 @@ class Worker:
         self._resolve = resolve
         self._store: StateStore | None = None
         self._tasks: list[Task] = []
+        self._alignment = SourceAlignment(())
         self._writing: list[tuple[SubtaskSnapshot, Future[Acknowledge]]] = []
         self._collection: CalmCollection | None = None
         self._input_ended = False
@@ -142,6 +144,7 @@ class Worker:
             metrics=MetricRegistry(),
             local_directories=[self._local_directory],
             batch_size=settings.batch_size,
+            auto_watermark_interval_ms=settings.auto_watermark_interval_ms,
             aligned=settings.exactly_once,
             send_collected=self._send_collected,
         )
@@ -149,6 +152,7 @@ class Worker:
         # Receivers first: a source may emit as soon as it is open.
         for task in reversed(self._tasks):
             task.open()
+        self._alignment = SourceAlignment(self._tasks)
         self._collection = CalmCollection()
         # Restored watermarks reach every task before the first record does.
         for task in self._tasks:
@@ -169,6 +173,7 @@ class Worker:
         written = self._finish_writing()
         moved = False
         now_ms = self._clock.now_ms()
+        self._alignment.update()
         for task in self._tasks:
             task.fire_processing_time(now_ms)
             moved |= task.run()

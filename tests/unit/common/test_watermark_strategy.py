@@ -52,3 +52,32 @@ def test_impossible_durations():
         WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(-1))
     with pytest.raises(ValueError, match="positive"):
         WatermarkStrategy.no_watermarks().with_idleness(Duration.of_millis(0))
+
+
+@pytest.mark.parametrize(
+    ("group", "drift_ms", "interval_ms", "message"),
+    [
+        ("", 1, 1, "needs a name"),
+        ("group", -1, 1, "negative: -1 ms"),
+        ("group", 1, 0, "must be positive, it is 0 ms"),
+    ],
+)
+def test_impossible_alignments(group, drift_ms, interval_ms, message):
+    strategy = WatermarkStrategy.for_monotonous_timestamps()
+    with pytest.raises(ValueError, match=message):
+        strategy.with_watermark_alignment(
+            group, Duration.of_millis(drift_ms), Duration.of_millis(interval_ms)
+        )
+
+
+def test_a_source_without_watermarks_cannot_be_aligned():
+    with pytest.raises(ValueError, match="without watermarks cannot be aligned"):
+        WatermarkStrategy.no_watermarks().with_watermark_alignment("a", Duration.of_millis(1))
+
+
+def test_what_is_no_assigner_or_generator_is_refused_at_once():
+    strategy = WatermarkStrategy.for_monotonous_timestamps()
+    with pytest.raises(TypeError, match="no TimestampAssigner: subclass it"):
+        strategy.with_timestamp_assigner(lambda value, timestamp: value)
+    with pytest.raises(TypeError, match="a function that makes a WatermarkGenerator"):
+        WatermarkStrategy.for_generator(Punctuated())

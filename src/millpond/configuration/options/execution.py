@@ -135,10 +135,11 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     pending(RUNTIME_MODE, "BATCH and AUTOMATIC decide when results of bounded input are emitted"),
     works(DEFAULT_PARALLELISM, "parallelism of the job graph"),
     works(MAX_PARALLELISM, "number of key groups of every operator"),
-    pending(
+    works(
         AUTO_WATERMARK_INTERVAL,
-        "0 turns watermarks of generators off; else they follow source positions, not the clock, "
-        "so that a recovered run equals a calm one",
+        "0 turns watermarks off, but those a generator emits for a record; else they follow source "
+        "positions, not the clock, so that a recovered run equals a calm one; a generator of the "
+        "user's is called at this interval while no records come",
         default_in_1_12="0 s",
     ),
     works(AUTO_GENERATE_UIDS, "false refuses operators without uid when the graph is made"),
