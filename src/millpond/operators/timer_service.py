@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.timerservice import TimerService
-from millpond.errors import NoCurrentKeyError
-from millpond.operators.batch import MIN_WATERMARK
+from millpond.errors import InvalidProgramError, NoCurrentKeyError
+from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE, NamespaceSerializer
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from millpond.clock import Clock
-    from millpond.state.contract.timer_queue import Timer
+    from millpond.state.contract.timer_queue import Timer, TimerQueue
 
 __all__ = ("USER_TIMERS", "InternalTimerService", "KeyedTimerService")
 
@@ -54,19 +55,37 @@ class InternalTimerService:
         return self._clock.now_ms()
 
     def register_event_time_timer(self, namespace: Any, timestamp: int) -> None:
-        """Add a timer for the current key; raises NoCurrentKeyError where there is none."""
+        """Add a timer for the current key.
+
+        Raises:
+            NoCurrentKeyError: there is none.
+            InvalidProgramError: the timestamp is no whole number of 64 bits.
+        """
+        if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
+            timestamp = self._whole(timestamp)
         self._event.add(timestamp, self._key(), namespace)
 
     def delete_event_time_timer(self, namespace: Any, timestamp: int) -> None:
         """Remove a timer of the current key."""
+        if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
+            timestamp = self._whole(timestamp)
         self._event.remove(timestamp, self._key(), namespace)
 
     def register_processing_time_timer(self, namespace: Any, timestamp: int) -> None:
-        """Add a timer for the current key; raises NoCurrentKeyError where there is none."""
+        """Add a timer for the current key.
+
+        Raises:
+            NoCurrentKeyError: there is none.
+            InvalidProgramError: the timestamp is no whole number of 64 bits.
+        """
+        if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
+            timestamp = self._whole(timestamp)
         self._processing.add(timestamp, self._key(), namespace)
 
     def delete_processing_time_timer(self, namespace: Any, timestamp: int) -> None:
         """Remove a timer of the current key."""
+        if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
+            timestamp = self._whole(timestamp)
         self._processing.remove(timestamp, self._key(), namespace)
 
     def advance_watermark(self, timestamp: int, fire: Callable[[int, Any], None]) -> None:
@@ -95,9 +114,42 @@ class InternalTimerService:
                 fire(time, namespace)
         backend.current_key = NO_KEY
 
+    def for_each_event_time_timer(self, function: Callable[[Any, int], None]) -> None:
+        """Call ``function(namespace, timestamp)`` for every timer, with its key; in no order."""
+        self._for_each(self._event, function)
+
+    def for_each_processing_time_timer(self, function: Callable[[Any, int], None]) -> None:
+        """Call ``function(namespace, timestamp)`` for every timer, with its key; in no order."""
+        self._for_each(self._processing, function)
+
+    def _for_each(self, queue: TimerQueue, function: Callable[[Any, int], None]) -> None:
+        backend = self._backend
+        before = backend.current_key
+        try:
+            # A list: the function may set and delete timers.
+            for timestamp, backend.current_key, namespace in list(queue):
+                function(namespace, timestamp)
+        finally:
+            backend.current_key = before
+
     def next_processing_time(self) -> int | None:
         """Return when the first processing-time timer is due, or None."""
         return self._processing.head()
+
+    def _whole(self, timestamp: Any) -> int:
+        try:
+            whole = index(timestamp)
+        except TypeError:
+            whole = MAX_WATERMARK + 1
+        if MIN_WATERMARK <= whole <= MAX_WATERMARK:
+            return whole
+        raise InvalidProgramError(
+            f"The time of a timer, {timestamp!r}, is no whole number of milliseconds that fits 64 "
+            "bits.",
+            hint="Use int(...), and ctx.timestamp() only where records have timestamps.",
+            operator=self._backend.parameters.operator_name,
+            key=repr(self._key())[:200],
+        )
 
     def _key(self) -> Any:
         key = self._backend.current_key

@@ -7,7 +7,7 @@ Subclass it in a test module and say how a store is made::
             return MyStateStore()
 
 The cases have the names of Flink's StateBackendTestBase, StateBackendMigrationTestBase,
-TtlStateTestBase and InternalPriorityQueueTestBase.
+TtlStateTestBase, InternalPriorityQueueTestBase and InternalTimerServiceImplTest.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from millpond.testing.rescaling_cases import RescalingCases
 from millpond.testing.restore_cases import RestoreCases
 from millpond.testing.snapshot_cases import SnapshotCases
 from millpond.testing.timer_queue_cases import TimerQueueCases
+from millpond.testing.timer_service_cases import TimerServiceCases
 from millpond.testing.ttl_cases import TtlCases
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class StateBackendSuite(
     MigrationCases,
     TtlCases,
     TimerQueueCases,
+    TimerServiceCases,
 ):
     """All cases. Override `create_store`, and `snapshot_options` for other kinds of snapshots."""
 

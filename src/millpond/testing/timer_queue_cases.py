@@ -118,6 +118,43 @@ class TimerQueueCases:
             orders.append(_drain(_queue(backend)))
         assert orders[0] == orders[1] == orders[2]
 
+    def test_poll_until_empty(self, harness: BackendHarness) -> None:
+        """Polling ends with an empty queue that may be used again."""
+        queue = _queue(harness.create())
+        for round_number in range(3):
+            for key in range(200):
+                queue.add(key % 5, key + 1000 * round_number, VOID_NAMESPACE)
+            assert len(_drain(queue)) == 200
+            assert queue.poll(_NEVER) == []
+            assert queue.head() is None
+
+    def test_is_empty(self, harness: BackendHarness) -> None:
+        """A queue is empty before the first and after the last timer."""
+        queue = _queue(harness.create())
+        assert queue.head() is None
+        queue.add(1, 1, VOID_NAMESPACE)
+        assert queue.head() == 1
+        queue.remove(1, 1, VOID_NAMESPACE)
+        assert queue.head() is None
+        assert len(queue) == 0
+
+    def test_bulk_add(self, harness: BackendHarness) -> None:
+        """Many timers of one timestamp come each once, in pieces or together."""
+        queue = _queue(harness.create())
+        for key in range(10_000):
+            queue.add(7, key, VOID_NAMESPACE)
+        assert sorted(timer[1] for timer in _drain(queue)) == list(range(10_000))
+
+    def test_add_and_remove_change_the_head(self, harness: BackendHarness) -> None:
+        """The head is right after each of many changes at the front."""
+        queue = _queue(harness.create())
+        for timestamp in range(300, 0, -1):
+            queue.add(timestamp, timestamp % 17, VOID_NAMESPACE)
+            assert queue.head() == timestamp
+        for timestamp in range(1, 300):
+            queue.remove(timestamp, timestamp % 17, VOID_NAMESPACE)
+            assert queue.head() == timestamp + 1
+
     def test_iterator(self, harness: BackendHarness) -> None:
         """Iterating gives every timer once, in any order, and takes none away."""
         queue = _queue(harness.create())

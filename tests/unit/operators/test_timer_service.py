@@ -7,7 +7,7 @@ import pytest
 from millpond.clock import ManualClock
 from millpond.common.time import Time
 from millpond.datastream.window import GlobalWindows
-from millpond.errors import NoCurrentKeyError
+from millpond.errors import InvalidProgramError, NoCurrentKeyError
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
 from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
 from millpond.state.contract.keyed_backend import NO_KEY
@@ -123,3 +123,27 @@ def test_watermark_before_the_first_one(service):
 def test_timers_need_a_key(service, call, domain):
     with pytest.raises(NoCurrentKeyError, match="outside the processing"):
         getattr(service.timers, f"{call}_{domain}_timer")(Time.seconds(1).to_milliseconds())
+
+
+@pytest.mark.parametrize("time", [1.5, None, "12", 1 << 63, -(1 << 63) - 1])
+@pytest.mark.parametrize("call", ["register", "delete"])
+@pytest.mark.parametrize("domain", ["event_time", "processing_time"])
+def test_times_that_are_no_milliseconds_are_refused_with_the_key(service, call, domain, time):
+    service.backend.current_key = "a"
+    with pytest.raises(InvalidProgramError, match="no whole number of milliseconds") as caught:
+        getattr(service.timers, f"{call}_{domain}_timer")(time)
+    assert caught.value.context["key"] == "'a'"
+    assert caught.value.hint == (
+        "Use int(...), and ctx.timestamp() only where records have timestamps."
+    )
+
+
+def test_whole_numbers_of_other_types_are_times(service):
+    class Int64:
+        def __index__(self):
+            return 7
+
+    service.backend.current_key = "a"
+    service.timers.register_event_time_timer(Int64())
+    service.internal.advance_watermark(7, service.fire)
+    assert service.take() == [(7, "a")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
+import struct
 from bisect import bisect_left
+from heapq import heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.errors import KeyGroupOutOfRangeError, MillpondError, StateStoreError
-from millpond.formats.pyflink_values import encode_timer
+from millpond.state.contract.namespace import VOID
 from millpond.state.contract.timer_queue import Timer, TimerQueue
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ __all__ = ("RocksDBTimerQueue",)
 
 _PIECE: Final = 4096
 _PENDING: Final = 4096
+_SPENT: Final = 1024
 _SIGN_BIT: Final = 1 << 63
+_UNSIGNED_LONG: Final = struct.Struct(">Q").pack
 
 
 @final
@@ -59,7 +62,10 @@ class RocksDBTimerQueue(TimerQueue):
     ) -> None:
         self._family = family
         self._namespace = namespace
+        self._suffix = namespace.encode
+        self._is_void = namespace is VOID
         self._serializer = parameters.key_serializer
+        self._decode_key = parameters.key_serializer.decode_from
         self._max_parallelism = parameters.max_parallelism
         self._range = parameters.key_group_range
         self._operator_name = parameters.operator_name
@@ -69,6 +75,8 @@ class RocksDBTimerQueue(TimerQueue):
         # (first timer, key group), perhaps outdated: checked when it comes up.
         self._heads: list[tuple[bytes, int]] = []
         self._pending: dict[bytes, bytes | None] = {}
+        self._last_key: Any = self  # no key
+        self._last_place = (0, b"")
         self._find_groups()
 
     def _find_groups(self) -> None:
@@ -87,28 +95,32 @@ class RocksDBTimerQueue(TimerQueue):
 
     def add(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Add a timer; adding one that is there changes nothing."""
-        key_group = self._key_group(key)
-        timer = self._encode(timestamp, key, namespace)
-        group = self._group(key_group)
-        self._put(group.prefix + timer, b"")
+        key_group, encoded_key = self._place(key)
+        timer = _UNSIGNED_LONG(timestamp + _SIGN_BIT) + encoded_key + self._suffix(namespace)
+        group = self._groups.get(key_group) or self._group(key_group)
+        pending = self._pending
+        pending[group.prefix + timer] = b""
+        if len(pending) >= _PENDING:
+            self.flush()
         timers, bound = group.timers, group.bound
         if bound is not None and timer > bound:
             return
-        index = bisect_left(timers, timer, group.first)
+        first = group.first
+        index = bisect_left(timers, timer, first)
         if index < len(timers) and timers[index] == timer:
             return
         timers.insert(index, timer)
-        if index == group.first:
-            heapq.heappush(self._heads, (timer, key_group))
-        if self._cache_size is not None and len(timers) - group.first > 2 * self._cache_size:
-            del timers[group.first + self._cache_size :]
+        if index == first:
+            heappush(self._heads, (timer, key_group))
+        if self._cache_size is not None and len(timers) - first > 2 * self._cache_size:
+            del timers[first + self._cache_size :]
             group.bound = timers[-1]
 
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Remove a timer; removing one that is not there changes nothing."""
-        key_group = self._key_group(key)
-        timer = self._encode(timestamp, key, namespace)
-        group = self._group(key_group)
+        key_group, encoded_key = self._place(key)
+        timer = _UNSIGNED_LONG(timestamp + _SIGN_BIT) + encoded_key + self._suffix(namespace)
+        group = self._groups.get(key_group) or self._group(key_group)
         timers, bound = group.timers, group.bound
         if bound is not None and timer > bound:
             self._put(group.prefix + timer, None)
@@ -122,26 +134,44 @@ class RocksDBTimerQueue(TimerQueue):
 
     def head(self) -> int | None:
         """Return the smallest timestamp, or None when empty. O(1) amortized."""
-        top = self._top()
-        return None if top is None else int.from_bytes(top[0][:8], "big") - _SIGN_BIT
+        heads, groups = self._heads, self._groups
+        while heads:
+            timer, key_group = heads[0]
+            group = groups[key_group]
+            if group.first < len(group.timers) and group.timers[group.first] == timer:
+                return int.from_bytes(timer[:8], "big") - _SIGN_BIT
+            heappop(heads)
+        return None
 
     def poll(self, up_to: int) -> list[Timer]:
         """Remove and return the first timers of the smallest timestamp, if it is <= `up_to`."""
         timestamp = self.head()
         if timestamp is None or timestamp > up_to:
             return []
-        start = self._heads[0][0][:8]
+        heads, groups, pending = self._heads, self._groups, self._pending
+        start = heads[0][0][:8]
         due: list[Timer] = []
-        while len(due) < _PIECE:
-            top = self._top()
-            if top is None or not top[0].startswith(start):
+        while heads and len(due) < _PIECE:
+            timer, key_group = heads[0]
+            group = groups[key_group]
+            timers, first = group.timers, group.first
+            if first >= len(timers) or timers[first] != timer:
+                heappop(heads)  # outdated
+                continue
+            if not timer.startswith(start):
                 break
-            timer, key_group = heapq.heappop(self._heads)
-            group = self._groups[key_group]
-            self._put(group.prefix + timer, None)
-            group.first += 1
-            self._announce(key_group, group)
-            due.append(self._decode(timer, 0))
+            pending[group.prefix + timer] = None
+            first += 1
+            if first < len(timers) and first < _SPENT:
+                group.first = first
+                heapreplace(heads, (timers[first], key_group))
+            else:
+                group.first = first
+                heappop(heads)
+                self._announce(key_group, group)
+            due.append(self._decode(timer, timestamp, 8))
+        if len(pending) >= _PENDING:
+            self.flush()
         return due
 
     def __len__(self) -> int:
@@ -150,7 +180,12 @@ class RocksDBTimerQueue(TimerQueue):
 
     def __iter__(self) -> Iterator[Timer]:
         self.flush()
-        return (self._decode(row, self._prefix_length) for row in self._family.scan_keys())
+        start = self._prefix_length
+        end = start + 8
+        return (
+            self._decode(row, int.from_bytes(row[start:end], "big") - _SIGN_BIT, end)
+            for row in self._family.scan_keys()
+        )
 
     def flush(self) -> None:
         """Write what was added and removed, sorted."""
@@ -172,21 +207,11 @@ class RocksDBTimerQueue(TimerQueue):
             self._groups[key_group] = group
         return group
 
-    def _top(self) -> tuple[bytes, int] | None:
-        heads, groups = self._heads, self._groups
-        while heads:
-            timer, key_group = heads[0]
-            group = groups[key_group]
-            if group.first < len(group.timers) and group.timers[group.first] == timer:
-                return heads[0]
-            heapq.heappop(heads)
-        return None
-
     def _announce(self, key_group: int, group: _Group) -> None:
         """Push the new first timer of a group; read more if none is left."""
         if group.first < len(group.timers):
-            heapq.heappush(self._heads, (group.timers[group.first], key_group))
-            if group.first > 1024 and group.first * 2 > len(group.timers):
+            heappush(self._heads, (group.timers[group.first], key_group))
+            if group.first >= _SPENT and group.first * 2 > len(group.timers):
                 del group.timers[: group.first]
                 group.first = 0
         elif group.bound is not None:
@@ -216,9 +241,12 @@ class RocksDBTimerQueue(TimerQueue):
             group.bound = None
         cursor.close()
         if timers:
-            heapq.heappush(self._heads, (timers[0], key_group))
+            heappush(self._heads, (timers[0], key_group))
 
-    def _key_group(self, key: Any) -> int:
+    def _place(self, key: Any) -> tuple[int, bytes]:
+        """Return the key group and the bytes of a key; of the same key again, at once."""
+        if key is self._last_key:
+            return self._last_place
         key_group = self._serializer.key_group(key, self._max_parallelism)
         if not self._range.start <= key_group <= self._range.end:
             raise KeyGroupOutOfRangeError(
@@ -226,17 +254,15 @@ class RocksDBTimerQueue(TimerQueue):
                 key=repr(key)[:200],
                 operator=self._operator_name,
             )
-        return key_group
+        self._last_place = key_group, self._serializer.encode(key)
+        self._last_key = key
+        return self._last_place
 
-    def _encode(self, timestamp: int, key: Any, namespace: Any) -> bytes:
-        return encode_timer(
-            timestamp, self._serializer.encode(key), self._namespace.encode(namespace)
-        )
-
-    def _decode(self, row: bytes, offset: int) -> Timer:
+    def _decode(self, row: bytes, timestamp: int, offset: int) -> Timer:
         try:
-            timestamp = int.from_bytes(row[offset : offset + 8], "big") - _SIGN_BIT
-            key, namespace_start = self._serializer.decode_from(row, offset + 8)
+            key, namespace_start = self._decode_key(row, offset)
+            if self._is_void:
+                return timestamp, key, None
             namespace, _ = self._namespace.decode_from(row, namespace_start)
         except MillpondError as error:
             raise StateStoreError(
