@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from millpond.common.typeinfo import Types
+from millpond.configuration.options.rocksdb import TimerStore
 from millpond.datastream.functions import WindowFunction
 from millpond.datastream.window import (
     EventTimeSessionWindows,
@@ -18,6 +20,11 @@ from millpond.datastream.window import (
     TumblingEventTimeWindows,
 )
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
+from millpond.state.contract.key_group import key_group_range
+from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
+from millpond.state.heap.store import HeapStateStore
+from millpond.state.rocksdb.store import RocksDBStateStore
+from millpond.testing.backend_harness import BackendHarness
 
 _SPEC = importlib.util.spec_from_file_location(
     "window_harness", Path(__file__).parents[1] / "unit" / "operators" / "conftest.py"
@@ -221,3 +228,146 @@ def test_sessions(combined, gap, lateness, script):
         allowed_lateness_ms=lateness,
     )
     check(harness, SessionModel(gap, lateness), script)
+
+
+# -- the same through snapshots, restores and changes of parallelism, on every store
+
+
+STORES = {
+    "heap": HeapStateStore,
+    "rocksdb": lambda: RocksDBStateStore(timer_store=TimerStore.ROCKSDB),
+    "rocksdb, timers on the heap": lambda: RocksDBStateStore(timer_store=TimerStore.HEAP),
+}
+CANONICAL = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat.CANONICAL)
+
+
+class Recovering:
+    """A window operator with several subtasks that can be replaced by restored ones."""
+
+    def __init__(self, directory, store, **spec):
+        self.directory = directory
+        self.spec = spec
+        self.dropped = 0
+        self.watermark_ms = MIN_WATERMARK
+        self.snapshots = None
+        self.subtasks = []
+        self._start(store, 1, [])
+
+    def _start(self, store, parallelism, handles):
+        self.backends = BackendHarness(
+            STORES[store](), self.directory, key_type=Types.STRING(), options=CANONICAL
+        )
+        self.snapshots = self.snapshots or self.backends.snapshots
+        self.backends.snapshots = self.snapshots
+        self.subtasks = [
+            WindowHarness(
+                backends=self.backends,
+                restored=handles,
+                key_groups=key_group_range(128, parallelism, index),
+                **self.spec,
+            )
+            for index in range(parallelism)
+        ]
+        if self.watermark_ms != MIN_WATERMARK:
+            # Sources say again how far they were before the first record.
+            assert self.watermark(self.watermark_ms) == []
+
+    def send(self, records):
+        parallelism = len(self.subtasks)
+        for number, subtask in enumerate(self.subtasks):
+            own = [r for r in records if self.backends.owner(r[0], parallelism) == number]
+            if own:
+                subtask.send(*own)
+
+    def watermark(self, timestamp):
+        self.watermark_ms = timestamp
+        return [row for subtask in self.subtasks for row in subtask.watermark(timestamp)]
+
+    def take(self):
+        return [row for subtask in self.subtasks for row in subtask.output.take()]
+
+    def restore(self, store, parallelism):
+        """Capture, go on with what is lost then, write, and start anew from the snapshot."""
+        self.dropped += sum(subtask.late_records_dropped for subtask in self.subtasks)
+        watermark = self.watermark_ms
+        captured = [self.backends.start_snapshot(each.backend) for each in self.subtasks]
+        self.send([("a", 9, 20), ("b", 9, 70), ("c", 9, 110)])
+        self.watermark(max(watermark, 60))
+        handles = [snapshot.write() for snapshot in captured]
+        for snapshot in captured:
+            snapshot.release()
+        self.backends.close()
+        self.watermark_ms = watermark
+        self._start(store, parallelism, handles)
+
+    def check_nothing_is_left(self):
+        assert [subtask.rows() for subtask in self.subtasks] == [{}] * len(self.subtasks)
+
+
+def check_recovering(operator, model, script):
+    """As `check`; a step may also be a restore, (store, parallelism)."""
+    for step in [*script, MAX_WATERMARK]:
+        if isinstance(step, tuple):
+            operator.restore(*step)
+            continue
+        if isinstance(step, int):
+            watermark = max(step, operator.watermark_ms)
+            emitted = operator.watermark(watermark)
+            model.advance(watermark)
+        else:
+            operator.send(step)
+            emitted = operator.take()
+            for record in step:
+                model.add(*record)
+        assert sorted(emitted) == sorted(model.take())
+    dropped = sum(subtask.late_records_dropped for subtask in operator.subtasks)
+    assert operator.dropped + dropped == model.dropped
+    operator.check_nothing_is_left()
+
+
+def recovering_steps(stores):
+    restores = st.tuples(st.sampled_from(stores), st.integers(1, 3))
+    batches = st.lists(records, min_size=1, max_size=8)
+    return st.lists(st.one_of(batches, st.integers(-50, 150), restores), max_size=12)
+
+
+EVERY_STORE = [
+    pytest.param(["heap"], 40, id="heap"),
+    pytest.param(list(STORES), 6, id="every store"),
+]
+
+
+@pytest.mark.parametrize(("stores", "examples"), EVERY_STORE)
+@pytest.mark.parametrize("combined", [True, False], ids=["reduced", "listed"])
+@pytest.mark.parametrize("kind", ["tumbling", "sliding", "session"])
+def test_windows_recover(tmp_path, stores, examples, kind, combined):
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        size=st.integers(1, 30),
+        slide=st.integers(1, 30),
+        lateness=st.sampled_from([0, 7, 60]),
+        script=recovering_steps(stores),
+    )
+    def run(size, slide, lateness, script):
+        slide = size if kind == "tumbling" else slide
+        assigner = SlidingEventTimeWindows(size, slide, 0)
+        model = TimeModel(size, slide, 0, lateness)
+        if kind == "tumbling":
+            assigner = TumblingEventTimeWindows(size, 0)
+        elif kind == "session":
+            assigner, model = EventTimeSessionWindows(size), SessionModel(size, lateness)
+        operator = Recovering(
+            tmp_path,
+            stores[-1],
+            assigner=assigner,
+            reduce=(lambda a, b: a + b) if combined else None,
+            window_function=Rows(),
+            allowed_lateness_ms=lateness,
+            element_type=Types.LONG(),
+        )
+        try:
+            check_recovering(operator, model, script)
+        finally:
+            operator.backends.close()
+
+    run()

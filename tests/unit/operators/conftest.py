@@ -15,12 +15,14 @@ from millpond.operators.batch import Batch
 from millpond.operators.operator import OperatorContext
 from millpond.operators.window import window_operator
 from millpond.state.heap.store import HeapStateStore
+from millpond.state.rocksdb.backend import RocksDBKeyedStateBackend
 from millpond.testing.backend_harness import BackendHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from millpond.formats.handles import KeyedHandle
+    from millpond.state.contract.key_group import KeyGroupRange
 
 
 class RecordedOutput:
@@ -63,6 +65,7 @@ class WindowHarness:
         *,
         backends: BackendHarness | None = None,
         restored: Iterable[KeyedHandle | None] = (),
+        key_groups: KeyGroupRange | None = None,
         **spec: Any,
     ) -> None:
         if backends is None:
@@ -70,7 +73,7 @@ class WindowHarness:
             backends = BackendHarness(HeapStateStore(), Path(), key_type=key_type)
         self.clock = ManualClock()
         self.output = RecordedOutput()
-        self.backend = backends.create(restored)
+        self.backend = backends.create(restored, key_groups)
         self.context = OperatorContext(
             job_id="0" * 32,
             job_name="job",
@@ -123,10 +126,18 @@ class WindowHarness:
         return self.operator.late_records_dropped.get_count()
 
     def rows(self) -> dict[str, int]:
-        """Return how many entries each state and timer queue has, without the empty ones."""
-        rows = {name: len(state.table) for name, state in self.backend._states.items()} | {
-            domain: len(queue) for (_, domain), (queue, _) in self.backend._timers.items()
-        }
+        """Return how many rows each state and timer queue has in its store, without the empty."""
+        backend: Any = self.backend
+        if isinstance(backend, RocksDBKeyedStateBackend):
+            backend._flush()
+            rows = {
+                name: sum(1 for _ in table.family.scan_keys())
+                for name, table in backend._tables.items()
+            }
+        else:
+            rows = {name: len(state.table) for name, state in backend._states.items()} | {
+                domain: len(queue) for (_, domain), (queue, _) in backend._timers.items()
+            }
         return {name: count for name, count in rows.items() if count}
 
 
