@@ -11,6 +11,7 @@ import pytest
 from millpond.common import Types
 from millpond.common.configuration import Configuration
 from millpond.common.job_status import JobStatus
+from millpond.common.watermark_strategy import WatermarkStrategy
 from millpond.datastream import StreamExecutionEnvironment
 from millpond.datastream.connectors.collection import CollectionSource
 from millpond.datastream.connectors.sink import Sink, SinkWriter
@@ -110,6 +111,31 @@ def test_chaining(mill, spelling):
 def test_the_name_of_the_job(mill):
     assert mill.run({"pipeline.name": "water meters"}).program.job.name == "water meters"
     assert mill.run({}).program.job.name != "water meters"
+
+
+class Late(KeyedProcessFunction):
+    """Tells whether event time had come anywhere when a record came."""
+
+    def process_element(self, value, ctx):
+        yield ctx.timer_service().current_watermark() > -1
+
+
+@pytest.mark.option("pipeline.auto-watermark-interval")
+def test_periodic_watermarks(mill):
+    def watermarks_came(interval):
+        Seen.batches = []
+
+        def describe(env, ledger):
+            source = CollectionSource(list(range(25)), list(range(25)))
+            strategy = WatermarkStrategy.for_monotonous_timestamps()
+            numbers = env.from_source(source, strategy, "numbers")
+            numbers.key_by(lambda value: 0, Types.LONG()).process(Late()).sink_to(Seen())
+
+        mill.run({"pipeline.auto-watermark-interval": interval}, describe=describe)
+        return {value for batch in Seen.batches for value in batch}
+
+    assert watermarks_came("200 ms") == {False, True}
+    assert watermarks_came("0 ms") == {False}
 
 
 @pytest.mark.option("pipeline.auto-generate-uids")
