@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Self, TypeVar, final
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ("Counter", "Distribution", "Gauge", "Meter", "Metric", "MetricGroup", "MetricRegistry")
+__all__ = (
+    "Counter",
+    "Distribution",
+    "Gauge",
+    "Meter",
+    "Metric",
+    "MetricGroup",
+    "MetricRegistry",
+    "RegisteredMetric",
+)
 
 
 class Metric:
@@ -114,17 +123,25 @@ _MetricT = TypeVar("_MetricT", Counter, Gauge, Meter, Distribution)
 class MetricGroup:
     """Metrics under one scope, with PyFlink's methods. The task thread writes, others may read."""
 
-    def __init__(self, registry: MetricRegistry, scope: Mapping[str, str], path: str = "") -> None:
+    def __init__(
+        self,
+        registry: MetricRegistry,
+        scope: Mapping[str, str],
+        path: str = "",
+        logical_path: str = "",
+    ) -> None:
         self._registry = registry
         self._scope = dict(scope)
         self._path = path
+        self._logical_path = logical_path
 
     def add_group(self, name: str, extra: str | None = None) -> MetricGroup:
         """Return a group below; with `extra` the name is a variable and `extra` its value."""
+        logical = f"{self._logical_path}{name}."
         if extra is None:
-            return MetricGroup(self._registry, self._scope, f"{self._path}{name}.")
+            return MetricGroup(self._registry, self._scope, f"{self._path}{name}.", logical)
         scope = {**self._scope, name: extra}
-        return MetricGroup(self._registry, scope, f"{self._path}{name}.{extra}.")
+        return MetricGroup(self._registry, scope, f"{self._path}{name}.{extra}.", logical)
 
     def counter(self, name: str) -> Counter:
         """Register a counter."""
@@ -144,26 +161,43 @@ class MetricGroup:
         return self._register(name, Distribution())
 
     def _register(self, name: str, metric: _MetricT) -> _MetricT:
-        self._registry.register(self._scope, self._path + name, metric)
+        self._registry.register(
+            RegisteredMetric(self._scope, self._path + name, metric, self._logical_path + name)
+        )
         return metric
+
+
+class RegisteredMetric(NamedTuple):
+    """A metric with its place.
+
+    Attributes:
+        scope: variables such as job, operator and subtask.
+        name: the groups' names and the metric's, with dots; unique within the scope.
+        logical_name: the same without the values of variables, for systems that have labels.
+    """
+
+    scope: Mapping[str, str]
+    name: str
+    metric: Metric
+    logical_name: str
 
 
 @final
 class MetricRegistry:
-    """All metrics of one worker. Metrics are registered before a job runs and read at any time."""
+    """All metrics of one worker. Metrics may be registered and read at any time."""
 
     def __init__(self) -> None:
-        self._metrics: dict[tuple[tuple[tuple[str, str], ...], str], Metric] = {}
+        self._metrics: dict[tuple[tuple[tuple[str, str], ...], str], RegisteredMetric] = {}
 
     def group(self, scope: Mapping[str, str]) -> MetricGroup:
         """Return the group of a scope: variables such as job, operator and subtask."""
         return MetricGroup(self, scope)
 
-    def register(self, scope: Mapping[str, str], name: str, metric: Metric) -> None:
+    def register(self, registered: RegisteredMetric) -> None:
         """Add a metric; one of the same name and scope is replaced."""
-        self._metrics[tuple(sorted(scope.items())), name] = metric
+        key = tuple(sorted(registered.scope.items())), registered.name
+        self._metrics[key] = registered
 
-    def __iter__(self) -> Iterator[tuple[dict[str, str], str, Metric]]:
-        """Iterate over (scope, name, metric)."""
-        for (scope, name), metric in list(self._metrics.items()):
-            yield dict(scope), name, metric
+    def __iter__(self) -> Iterator[RegisteredMetric]:
+        """Iterate over the metrics of now."""
+        return iter(list(self._metrics.values()))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         OperatorState,
         SubtaskState,
     )
-    from millpond.metrics.registry import MetricRegistry
+    from millpond.metrics.registry import MetricGroup, MetricRegistry
     from millpond.runtime.job_graph import JobGraph, JobVertex, OperatorNode
     from millpond.runtime.message import Deploy
     from millpond.state.contract.snapshot import SnapshotReader
@@ -172,9 +172,7 @@ class _Builder:
             clock=self._around.clock,
             output=output,
             operator_state=operator_state,
-            metric_group=self._around.metrics.group(
-                {"job": self._graph.name, "operator": node.name, "subtask": str(index)}
-            ),
+            metric_group=self._metric_group(node, index),
             keyed_backend=self._keyed_backend(vertex, node, index),
             side_output_tags=node.side_output_tags,
             restored_checkpoint_id=self._checkpoint_id,
@@ -187,6 +185,11 @@ class _Builder:
         operator = build_operator(node.specification, self._around.send_collected)
         operator.setup(context)
         return operator
+
+    def _metric_group(self, node: OperatorNode, index: int) -> MetricGroup:
+        return self._around.metrics.group(
+            {"job": self._graph.name, "operator": node.name, "subtask": str(index)}
+        )
 
     def _keyed_backend(
         self, vertex: JobVertex, node: OperatorNode, index: int
@@ -211,6 +214,7 @@ class _Builder:
                 reuse_restored_files=self._reuse_restored_files,
                 local_directories=self._around.local_directories,
                 configuration=self._deploy.configuration,
+                metric_group=self._metric_group(node, index),
             )
         )
 

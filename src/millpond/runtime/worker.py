@@ -31,6 +31,7 @@ from millpond.runtime.message import (
     ToWorker,
     TriggerCheckpoint,
 )
+from millpond.runtime.metric_reporters import MetricReporters
 from millpond.runtime.settings import RuntimeSettings
 from millpond.runtime.source_alignment import SourceAlignment
 from millpond.runtime.state_store import open_state_store
@@ -81,6 +82,7 @@ class Worker:
         self._alignment = SourceAlignment(())
         self._writing: list[tuple[SubtaskSnapshot, Future[Acknowledge]]] = []
         self._collection: CalmCollection | None = None
+        self._reporters: MetricReporters | None = None
         self._input_ended = False
         self._last_progress = 0.0
         self.closed = False
@@ -136,12 +138,13 @@ class Worker:
         if any(node.keyed is not None for node in nodes):
             # A job without keys starts faster for not loading a store.
             self._store = open_state_store(deploy.backend, deploy.configuration)
+        metrics = MetricRegistry()
         surroundings = TaskSurroundings(
             store=self._store,
             reader=self._reader(deploy.restore),
             resolve=self._resolve,
             clock=self._clock,
-            metrics=MetricRegistry(),
+            metrics=metrics,
             local_directories=[self._local_directory],
             batch_size=settings.batch_size,
             auto_watermark_interval_ms=settings.auto_watermark_interval_ms,
@@ -154,6 +157,7 @@ class Worker:
             task.open()
         self._alignment = SourceAlignment(self._tasks)
         self._collection = CalmCollection()
+        self._reporters = MetricReporters(deploy.configuration, metrics, self._clock)
         # Restored watermarks reach every task before the first record does.
         for task in self._tasks:
             if task.source is None:
@@ -270,6 +274,8 @@ class Worker:
         self.closed = True
         if self._collection is not None:
             self._collection.close()
+        if self._reporters is not None:
+            self._reporters.close()
         for snapshot, _ in self._writing:
             snapshot.cancel()
         for snapshot, future in self._writing:

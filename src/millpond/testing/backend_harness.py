@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from millpond.datastream.state import StateDescriptor
     from millpond.formats.handles import KeyedHandle
+    from millpond.metrics.registry import MetricGroup
 
 __all__ = ("BackendHarness", "at_key", "state_of")
 
@@ -58,12 +59,14 @@ class BackendHarness:
         key_type: TypeInformation | None = None,
         max_parallelism: int = 128,
         options: SnapshotOptions | None = None,
+        metric_group: MetricGroup | None = None,
     ) -> None:
         """Use a store; `directory` is an existing one for its files. Keys are LONG by default."""
         self.clock = ManualClock(1_000_000)
         self.snapshots = MemorySnapshots()
         self.options = options or SnapshotOptions()
         self._store = store
+        self._metric_group = metric_group
         self._directory = directory
         self._key_type = key_type or Types.LONG()
         self._max_parallelism = max_parallelism
@@ -99,6 +102,7 @@ class BackendHarness:
                     ).count
                 ],
                 local_directories=(self._directory,),
+                metric_group=self._metric_group,
             )
         )
         self._backends.append(backend)

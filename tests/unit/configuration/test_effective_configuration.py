@@ -136,7 +136,7 @@ def test_unknown_keys_are_kept_and_named() -> None:
         "taskmanager.memory.task.heap.size",
         "taskmanager.memory.jvm-overhead.fraction",
         "env.java.opts",
-        "metrics.reporters",
+        "metrics.scope.tm",
         "akka.ask.timeout",
     ],
 )

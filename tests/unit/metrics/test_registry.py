@@ -15,7 +15,8 @@ def test_groups_nest_by_name_and_by_variable():
     registry = MetricRegistry()
     group = registry.group({"job": "j"}).add_group("outer").add_group("room", "7")
     group.counter("seen")
-    ((scope, name, metric),) = registry
+    ((scope, name, metric, logical_name),) = registry
+    assert logical_name == "outer.room.seen"
     assert scope == {"job": "j", "room": "7"}
     assert name == "outer.room.7.seen"
     assert isinstance(metric, Counter)
@@ -26,7 +27,7 @@ def test_a_gauge_is_asked_when_somebody_looks():
     values = [1]
     assert registry.group({}).gauge("size", lambda: values[-1]) is not None
     values.append(2)
-    ((_, _, metric),) = registry
+    ((_, _, metric, _),) = registry
     assert isinstance(metric, Gauge)
     assert metric.get_value() == 2
 
@@ -52,4 +53,4 @@ def test_registering_a_name_again_replaces_it():
     registry = MetricRegistry()
     registry.group({}).counter("seen").inc()
     registry.group({}).counter("seen")
-    assert [metric.get_count() for _, _, metric in registry] == [0]
+    assert [each.metric.get_count() for each in registry] == [0]

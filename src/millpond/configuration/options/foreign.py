@@ -86,7 +86,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("no web server of Millpond reads it", ("rest.", "web.")),
-    ("reporters of metrics are set in code", ("metrics.",)),
+    ("the names and scopes of metrics are fixed", ("metrics.",)),
     ("there is no ForSt store; RocksDB is the one for large state", ("state.backend.forst.",)),
     (
         "file systems take their settings from fsspec and its environment variables",

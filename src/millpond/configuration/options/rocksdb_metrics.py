@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millpond.common.config_options import ConfigOption, ConfigOptions
-from millpond.configuration.registered_option import RegisteredOption, pending
+from millpond.configuration.registered_option import RegisteredOption, works
 
 __all__ = (
     "COLUMN_FAMILY_AS_VARIABLE",
@@ -75,19 +75,31 @@ COLUMN_FAMILY_AS_VARIABLE = _switch(
     "column-family-as-variable", "Name the column family in a variable of the metric group."
 )
 
+
+def _gauge(suffix: str) -> str:
+    return suffix.replace("compaction-", "compact-").replace("-", "_")
+
+
 OPTIONS: tuple[RegisteredOption, ...] = (
     *(
-        pending(
+        works(
             option,
             f"gauge `rocksdb.{suffix}` of every column family",
             since="1.12" if suffix in _PROPERTIES_OF_1_12 else "1.16",
         )
         for suffix, option in PROPERTY_METRICS.items()
     ),
-    pending(FILES_AT_LEVEL, "gauges `rocksdb.num-files-at-level0` to `6`", since="1.16"),
+    works(FILES_AT_LEVEL, "gauges `rocksdb.num-files-at-level0` to `6`", since="1.16"),
     *(
-        pending(option, f"gauge `rocksdb.{suffix}` of every database", since="1.16")
+        works(
+            option,
+            f"gauge `rocksdb.{_gauge(suffix)}` of every database; counting costs a little",
+            since="1.16",
+        )
         for suffix, option in TICKER_METRICS.items()
     ),
-    pending(COLUMN_FAMILY_AS_VARIABLE, "shape of the metric names"),
+    works(
+        COLUMN_FAMILY_AS_VARIABLE,
+        "the label `column_family` instead of a part of the metric's name",
+    ),
 )

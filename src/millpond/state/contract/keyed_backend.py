@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from millpond.clock import Clock
     from millpond.datastream.state import State
     from millpond.formats.handles import KeyedHandle
+    from millpond.metrics.registry import MetricGroup
     from millpond.serialization.key_serializer import KeySerializer
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.key_group import KeyGroupRange
@@ -62,7 +63,7 @@ class KeyedBackendParameters:
     change of parallelism); groups outside the range are skipped. Incremental snapshots may refer
     to the restored files only with `reuse_restored_files`: else they belong to the user.
     `local_directories` are existing absolute directories; the backend makes its own sub-directory
-    in one of them.
+    in one of them. `metric_group` is where the store's own metrics go, if anybody reads them.
     """
 
     job_id: str
@@ -78,6 +79,7 @@ class KeyedBackendParameters:
     reuse_restored_files: bool = True
     local_directories: Sequence[Path] = ()
     configuration: Mapping[str, str] = field(default_factory=dict)
+    metric_group: MetricGroup | None = None
 
 
 class KeyedStateBackend(ABC):

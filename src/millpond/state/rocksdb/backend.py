@@ -32,6 +32,7 @@ from millpond.state.rocksdb.incremental_snapshot import IncrementalSnapshot, Upl
 from millpond.state.rocksdb.list_state import RocksDBListState
 from millpond.state.rocksdb.local_directory import remove_instance
 from millpond.state.rocksdb.map_state import RocksDBMapState
+from millpond.state.rocksdb.native_metrics import NativeMetrics
 from millpond.state.rocksdb.reducing_state import RocksDBAggregatingState, RocksDBReducingState
 from millpond.state.rocksdb.restore import Restore, element_rows
 from millpond.state.rocksdb.row_codec import RowCodec, split_list
@@ -120,6 +121,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
             raise
         self._database = restored.database
         self._tables = restored.tables
+        self._metrics = self._native_metrics()
         self._sequence = restored.sequence
         if parameters.reuse_restored_files:
             self._uploaded = UploadedFiles(restored.backend_id, restored.shared)
@@ -384,7 +386,18 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         # Nothing is stored yet, so that a list begins with a row an element.
         table = StateTable(meta, self._database.column_family(meta.name), holds_list(meta))
         self._tables[meta.name] = table
+        if self._metrics is not None:
+            self._metrics.add_family(table.family, meta.name.removeprefix(PYTHON_STATE_PREFIX))
         return table
+
+    def _native_metrics(self) -> NativeMetrics | None:
+        group, options = self.parameters.metric_group, self._settings.layers.native_metrics()
+        if group is None or not options.enabled:
+            return None
+        metrics = NativeMetrics(options, group, self._database, self.parameters.clock)
+        for name, table in self._tables.items():
+            metrics.add_family(table.family, name.removeprefix(PYTHON_STATE_PREFIX))
+        return metrics
 
     def _open_database(self, path: Path, names: Iterable[str]) -> Database:
         layers, memory = self._settings.layers, self._settings.memory

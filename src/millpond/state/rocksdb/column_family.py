@@ -150,7 +150,10 @@ class ColumnFamily:
 
     def number(self, name: str) -> int | None:
         """Return an integer property, for example ``rocksdb.estimate-num-keys``."""
-        value: int | None = self._family.property_int_value(name)
+        try:
+            value: int | None = self._family.property_int_value(name)
+        except Exception as error:
+            raise self._error(error, f"reading {name}") from error
         return value
 
     def _error(self, error: Exception, operation: str) -> StateStoreError:

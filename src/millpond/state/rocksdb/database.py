@@ -47,11 +47,16 @@ _left_to_the_parent: list[object] = []
 
 @final
 class SharedBuffers:
-    """One block cache and one write buffer manager, charged to it, for several databases."""
+    """One block cache and one write buffer manager, charged to it, for several databases.
+
+    Attributes:
+        capacity_bytes: of the cache.
+    """
 
     def __init__(self, cache_size_bytes: int, write_buffer_size_bytes: int) -> None:
         import rocksdict
 
+        self.capacity_bytes = cache_size_bytes
         self.cache = rocksdict.Cache(cache_size_bytes)
         self.write_buffer_manager = (
             rocksdict.WriteBufferManager.new_write_buffer_manager_with_cache(
@@ -151,13 +156,10 @@ class Database:
             for name, family in self._family_settings.items()
         }
         default = self._family_settings[DEFAULT_COLUMN_FAMILY]
+        self._options = database_options(rocksdict, settings, default, buffers)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._database: Any = rocksdict.Rdict(
-                str(path),
-                database_options(rocksdict, settings, default, buffers),
-                column_families=options,
-            )
+            self._database: Any = rocksdict.Rdict(str(path), self._options, column_families=options)
         except Exception as error:
             raise store_error(error, "opening the database", path) from error
         self._write_options = self._binding.WriteOptions()
@@ -311,6 +313,11 @@ class Database:
     def effective_options(self) -> dict[str, dict[str, str]]:
         """Return what RocksDB itself reports: sections ``DBOptions`` and one a family."""
         return read_options_file(self.path)
+
+    def statistics(self) -> str:
+        """Return RocksDB's text of statistics; empty unless the settings turn them on."""
+        text: str | None = self._options.get_statistics()
+        return text or ""
 
     def track(self, cursor: Cursor) -> Cursor:
         """Remember a cursor, to close it before the database."""

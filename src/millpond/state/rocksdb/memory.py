@@ -2,11 +2,14 @@
 
 The division between cache and write buffers is Flink's (RocksDBMemoryControllerUtils). The cache of
 decoded objects in front counts towards the same budget, which Flink does not have: it takes a
-share of the block cache's part.
+share of the block cache's part. `SlotMemories` says who shares with whom.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, final
 
@@ -16,7 +19,9 @@ from millpond.state.rocksdb.database import SharedBuffers
 if TYPE_CHECKING:
     from millpond.state.rocksdb.settings import ColumnFamilySettings
 
-__all__ = ("StoreMemory",)
+__all__ = ("SlotMemories", "StoreMemory")
+
+_logger = logging.getLogger("millpond.state.rocksdb")
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
@@ -32,12 +37,13 @@ class StoreMemory:
     """The memory of one slot: a block cache, a write buffer manager and a budget for objects.
 
     Attributes:
+        memory: the sizes and ratios.
         buffers: what RocksDB shares; None where each column family has its own.
         object_bytes: what the decoded objects of all backends together may take, estimated.
     """
 
     def __init__(self, memory: RocksDBMemory) -> None:
-        self._memory = memory
+        self.memory = memory
         self._backends = 0
         self.buffers: SharedBuffers | None = None
         self.object_bytes = _UNSHARED_OBJECT_BYTES
@@ -55,7 +61,7 @@ class StoreMemory:
         Write buffers shrink to a part of the write buffer manager's capacity: with the usual
         64 MiB a small budget would be exceeded by every family's first arena block alone.
         """
-        memory = self._memory
+        memory = self.memory
         if self.buffers is None:
             return settings
         limit = memory.write_buffer_manager_bytes // _FAMILIES_PER_DATABASE
@@ -87,3 +93,54 @@ class StoreMemory:
     def object_bytes_per_backend(self) -> int:
         """Return one backend's part of the objects' budget."""
         return self.object_bytes // max(1, self._backends)
+
+
+# The memory of `fixed-per-tm`: one a process, for as long as any store uses it.
+_worker_memory: weakref.ref[StoreMemory] | None = None
+_worker_lock = threading.Lock()
+
+
+@final
+class SlotMemories:
+    """Gives every subtask the memory of its slot (RocksDBSharedResourcesFactory).
+
+    With memory a slot, subtask number i is in slot i modulo the number of slots, and each slot has
+    a cache of its own. With memory a worker all stores of the process share one, across jobs. What
+    nobody uses any more is freed.
+    """
+
+    def __init__(self, memory: RocksDBMemory, slots: int = 1) -> None:
+        self._memory = memory
+        self._slots = slots
+        self._made: dict[int, StoreMemory] = {}
+
+    def of_subtask(self, index: int) -> StoreMemory:
+        """Return the memory of a subtask's slot, made at the first request."""
+        sharing = self._memory.sharing
+        slot = index % self._slots if sharing is MemorySharing.SLOT else 0
+        found = self._made.get(slot)
+        if found is None:
+            is_worker = sharing is MemorySharing.WORKER
+            found = _of_worker(self._memory) if is_worker else StoreMemory(self._memory)
+            self._made[slot] = found
+        return found
+
+    def close(self) -> None:
+        """Let go of all; backends that are still open keep theirs."""
+        self._made.clear()
+
+
+def _of_worker(memory: RocksDBMemory) -> StoreMemory:
+    global _worker_memory  # noqa: PLW0603 - the one thing that a process has once
+    with _worker_lock:
+        found = None if _worker_memory is None else _worker_memory()
+        if found is None:
+            found = StoreMemory(memory)
+            _worker_memory = weakref.ref(found)
+        elif found.memory != memory:
+            _logger.warning(
+                "state.backend.rocksdb.memory.fixed-per-tm is shared by the whole process, and "
+                "another job of it made %d bytes of it with other settings first; those stay.",
+                found.memory.total_bytes,
+            )
+        return found

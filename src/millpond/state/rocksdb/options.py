@@ -15,6 +15,7 @@ from millpond.datastream.rocksdb_options_factory import (
     RocksDBOptionsFactory,
 )
 from millpond.errors import ConfigurationError
+from millpond.state.rocksdb.native_metrics import NativeMetricOptions, configured_metrics
 from millpond.state.rocksdb.settings import ColumnFamilySettings, DatabaseSettings
 
 if TYPE_CHECKING:
@@ -128,6 +129,20 @@ class OptionLayers:
                 bits if configuration.get(keys.BLOOM_FILTER) else None
             )
         _check_family(ColumnFamilySettings(**self._family_layer))
+        self._configuration = configuration
+
+    def native_metrics(self) -> NativeMetricOptions:
+        """Return which native metrics are on.
+
+        Raises:
+            ConfigurationError: as `database`.
+        """
+        current = configured_metrics(self._configuration)
+        if self._factory is None:
+            return current
+        create = self._factory.create_native_metrics_options
+        asked: NativeMetricOptions = self._ask(create, NativeMetricOptions, current)
+        return asked
 
     def database(self) -> DatabaseSettings:
         """Return the settings of a database.
@@ -136,11 +151,12 @@ class OptionLayers:
             ConfigurationError: the factory failed or returned something else.
         """
         settings = DatabaseSettings(**self._database_layer)
-        if self._factory is None:
-            return settings
-        create = self._factory.create_db_options
-        asked: DatabaseSettings = self._ask(create, settings, DatabaseSettings)
-        return asked
+        if self._factory is not None:
+            create = self._factory.create_db_options
+            settings = self._ask(create, DatabaseSettings, settings, self.handles_to_close)
+            _check_database(settings)
+        settings.statistics |= self.native_metrics().needs_statistics
+        return settings
 
     def column_family(self) -> ColumnFamilySettings:
         """Return the settings of a column family; the factory is asked for each.
@@ -151,14 +167,14 @@ class OptionLayers:
         settings = ColumnFamilySettings(**self._family_layer)
         if self._factory is not None:
             create = self._factory.create_column_options
-            settings = self._ask(create, settings, ColumnFamilySettings)
+            settings = self._ask(create, ColumnFamilySettings, settings, self.handles_to_close)
             _check_family(settings)
         return settings
 
-    def _ask(self, create: Callable[[Any, list[Any]], Any], current: Any, kind: type[Any]) -> Any:
+    def _ask(self, create: Callable[..., Any], kind: type[Any], *current: Any) -> Any:
         name = type(self._factory).__qualname__
         try:
-            result = create(current, self.handles_to_close)
+            result = create(*current)
         except Exception as error:
             raise ConfigurationError(
                 f"The RocksDB options factory {name} raised {type(error).__name__}: {error}",
@@ -221,6 +237,21 @@ def _import(path: str) -> object:
             f"The RocksDB options factory '{path}' cannot be imported: {error}",
             hint="Give the import path of a class, such as 'my_job.options.MyOptions'.",
         ) from error
+
+
+def _check_database(settings: DatabaseSettings) -> None:
+    for name, least in (
+        ("background_jobs", 1),
+        ("log_max_file_size_bytes", 0),
+        ("log_file_count", 1),
+        ("write_batch_size_bytes", 0),
+    ):
+        value = getattr(settings, name)
+        if not isinstance(value, int) or value < least:
+            raise ConfigurationError(
+                f"The RocksDB option {name} must be at least {least}, not {value!r}.",
+                hint="It was set by the options factory.",
+            )
 
 
 def _check_family(settings: ColumnFamilySettings) -> None:

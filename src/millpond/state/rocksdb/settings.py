@@ -74,6 +74,8 @@ class ColumnFamilySettings:
         }
         if shared_memory:
             expected["cache_index_and_filter_blocks"] = "true"
+            expected["cache_index_and_filter_blocks_with_high_priority"] = "true"
+            expected["pin_l0_filter_and_index_blocks_in_cache"] = "true"
         if self.arena_block_size_bytes:
             expected["arena_block_size"] = str(self.arena_block_size_bytes)
         if shared_memory and self.partitioned_index_filters:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.common.configuration import Configuration
+from millpond.configuration.container_memory import container_memory_bytes
+from millpond.configuration.options.memory import NUMBER_OF_SLOTS
 from millpond.configuration.options.rocksdb import (
     PREDEFINED_OPTIONS,
     TIMER_CACHE_SIZE,
@@ -16,8 +19,9 @@ from millpond.configuration.options.rocksdb import (
 from millpond.configuration.rocksdb_memory import RocksDBMemory, rocksdb_memory
 from millpond.state.contract.keyed_backend import StateStore
 from millpond.state.rocksdb.backend import BackendSettings, RocksDBKeyedStateBackend
+from millpond.state.rocksdb.high_priority_pool import announce_pool
 from millpond.state.rocksdb.local_directory import InstanceDirectories
-from millpond.state.rocksdb.memory import StoreMemory
+from millpond.state.rocksdb.memory import SlotMemories, StoreMemory
 from millpond.state.rocksdb.options import OptionLayers, load_options_factory
 
 if TYPE_CHECKING:
@@ -72,14 +76,17 @@ class RocksDBStateStore(StateStore):
         factory = load_options_factory(options_factory, configuration)
         timers = timer_store or configuration.get(TIMER_STORE)
         timer_cache_size: int | None = configuration.get(TIMER_CACHE_SIZE)
-        self._memory = StoreMemory(memory or rocksdb_memory(configuration))
+        if memory is None:
+            memory = rocksdb_memory(configuration, default_total_bytes=container_memory_bytes())
+        self._memories = SlotMemories(memory, configuration.get(NUMBER_OF_SLOTS))
+        announce_pool(memory, configuration)
         self._layers = OptionLayers(configuration, profile, factory)
         self._local_directories = tuple(local_directories)
         self._directories = InstanceDirectories(first_directory)
         self._backends: list[RocksDBKeyedStateBackend] = []
         self._settings = BackendSettings(
             layers=self._layers,
-            memory=self._memory,
+            memory=self.memory,
             timer_cache_size=None if timers is TimerStore.HEAP else timer_cache_size,
             transfer_threads=transfer_threads or configuration.get(TRANSFER_THREADS),
             compressed=configuration.get_string(_COMPRESSION, "false").strip().lower() == "true",
@@ -87,8 +94,8 @@ class RocksDBStateStore(StateStore):
 
     @property
     def memory(self) -> StoreMemory:
-        """The memory that all databases share."""
-        return self._memory
+        """The memory of the first slot, which is all of it unless there are several."""
+        return self._memories.of_subtask(0)
 
     def create_keyed_backend(self, parameters: KeyedBackendParameters) -> RocksDBKeyedStateBackend:
         """Make the backend of one subtask; see `StateStore.create_keyed_backend`."""
@@ -97,7 +104,9 @@ class RocksDBStateStore(StateStore):
             parameters.job_id,
             f"{parameters.operator_id.hex()}_{parameters.subtask_index}",
         )
-        backend = RocksDBKeyedStateBackend(parameters, self._settings, directory)
+        memory = self._memories.of_subtask(parameters.subtask_index)
+        settings = replace(self._settings, memory=memory)
+        backend = RocksDBKeyedStateBackend(parameters, settings, directory)
         self._backends.append(backend)
         return backend
 
@@ -106,4 +115,5 @@ class RocksDBStateStore(StateStore):
         backends: list[Any] = self._backends
         while backends:
             backends.pop().close()
+        self._memories.close()
         self._layers.close()

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
+import logging
 import random
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,7 @@ from millpond.common.typeinfo import Types
 from millpond.configuration.rocksdb_memory import MemorySharing, RocksDBMemory
 from millpond.datastream.state import ValueStateDescriptor
 from millpond.errors import ConfigurationError
-from millpond.state.rocksdb.memory import StoreMemory
+from millpond.state.rocksdb.memory import SlotMemories, StoreMemory
 from millpond.state.rocksdb.settings import ColumnFamilySettings
 from millpond.state.rocksdb.store import RocksDBStateStore
 from millpond.testing.backend_harness import BackendHarness, state_of
@@ -110,6 +113,87 @@ def test_caches_write_buffers_and_objects_keep_to_a_small_budget(harness: Backen
             assert len(state._dirty) + len(state._clean) <= 2 * allowed
     # Generous here, because other tests of the process left free memory behind or took it.
     assert _resident_bytes() - before < 16 * MIB
+
+
+def test_each_slot_has_its_own_memory_and_subtasks_of_a_slot_share_it() -> None:
+    memories = SlotMemories(_memory(8 * MIB), slots=2)
+    first, second = memories.of_subtask(0), memories.of_subtask(1)
+    assert first is not second
+    assert first.buffers is not second.buffers
+    assert memories.of_subtask(2) is first
+    assert memories.of_subtask(3) is second
+
+
+def test_the_databases_of_a_slot_share_one_cache(tmp_path: Path) -> None:
+    options = {
+        "taskmanager.numberOfTaskSlots": "2",
+        "state.backend.rocksdb.memory.fixed-per-slot": "8mb",
+    }
+    harness = BackendHarness(RocksDBStateStore(Configuration.from_dict(options)), tmp_path)
+    capacities = [
+        backend.database.column_family("default").number("rocksdb.block-cache-capacity")
+        for backend in harness.subtasks(2)
+    ]
+    assert capacities == [harness._store.memory.buffers.capacity_bytes] * 2
+    harness.close()
+
+
+def test_fixed_memory_of_the_worker_is_one_for_the_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    options = {
+        "state.backend.rocksdb.memory.managed": "false",
+        "state.backend.rocksdb.memory.fixed-per-tm": "8mb",
+        "taskmanager.numberOfTaskSlots": "2",
+    }
+    first = RocksDBStateStore(Configuration.from_dict(options))
+    second = RocksDBStateStore(Configuration.from_dict(options))
+    shared = first.memory
+    assert second.memory is shared
+    assert second._memories.of_subtask(1) is shared
+    larger = {**options, "state.backend.rocksdb.memory.fixed-per-tm": "16mb"}
+    assert RocksDBStateStore(Configuration.from_dict(larger)).memory is shared
+    assert "those stay" in caplog.text
+    alive = weakref.ref(shared)
+    first.close()
+    second.close()
+    del first, second, shared
+    gc.collect()
+    assert alive() is None
+    assert RocksDBStateStore(Configuration.from_dict(larger)).memory.memory.total_bytes == 16 * MIB
+
+
+def test_without_shared_memory_each_family_has_its_own_cache(tmp_path: Path) -> None:
+    options = {
+        "state.backend.rocksdb.memory.managed": "false",
+        "state.backend.rocksdb.block.cache-size": "3mb",
+    }
+    harness = BackendHarness(RocksDBStateStore(Configuration.from_dict(options)), tmp_path)
+    backend = harness.create()
+    state_of(backend, ValueStateDescriptor("value", Types.LONG()))
+    database = backend.database
+    for name in database.column_family_names:
+        assert database.column_family(name).number("rocksdb.block-cache-capacity") == 3 * MIB
+    assert database.effective_options()["default"]["cache_index_and_filter_blocks"] == "false"
+    harness.close()
+
+
+def test_the_container_is_the_default_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("millpond.state.rocksdb.store.container_memory_bytes", lambda: 1000 * MIB)
+    assert RocksDBStateStore().memory.memory.total_bytes == 280 * MIB
+
+
+def test_what_becomes_of_the_high_priority_pool_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    configuration = Configuration.from_dict(
+        {"state.backend.rocksdb.memory.high-prio-pool-ratio": "0.23"}
+    )
+    with caplog.at_level(logging.INFO, "millpond.state.rocksdb"):
+        for _ in range(2):
+            RocksDBStateStore(configuration)
+    assert caplog.text.count("'state.backend.rocksdb.memory.high-prio-pool-ratio' is 0.23") == 1
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
 def _resident_bytes() -> int:

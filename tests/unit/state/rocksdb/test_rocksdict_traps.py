@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import rocksdict
 
+from millpond.state.rocksdb.high_priority_pool import POOL_RATIO
 from millpond.state.rocksdb.options_file import read_options_file
 
 
@@ -221,3 +222,18 @@ def test_unordered_keys_of_a_sorted_file_raise(tmp_path: Path) -> None:
     writer[b"b"] = b""
     with pytest.raises(Exception, match="ascending"):
         writer[b"a"] = b""
+
+
+def test_a_cache_has_a_high_priority_pool_of_half_and_no_way_to_set_it(tmp_path: Path) -> None:
+    options = rocksdict.Options(raw_mode=True)
+    options.create_if_missing(True)
+    table = rocksdict.BlockBasedOptions()
+    table.set_block_cache(rocksdict.Cache(8 << 20))
+    table.set_cache_index_and_filter_blocks(True)
+    options.set_block_based_table_factory(table)
+    database = rocksdict.Rdict(str(tmp_path), options)
+    log = (tmp_path / "LOG").read_text()
+    assert f"high_pri_pool_ratio: {POOL_RATIO:.3f}" in log
+    assert "cache_index_and_filter_blocks_with_high_priority: 1" in log
+    assert not [name for name in dir(rocksdict.Cache) if "pri" in name and "print" not in name]
+    database.close()

@@ -1,0 +1,111 @@
+"""Which metric reporters a job starts, by Flink's keys."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from millpond.configuration.options.metrics import REPORTER, REPORTERS
+from millpond.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from millpond.common.configuration import Configuration
+
+__all__ = ("PrometheusChoice", "chosen_reporters")
+
+DEFAULT_PORT: Final = 9249
+_PREFIX: Final = REPORTER.key + "."
+_CLASS_KEYS: Final = ("factory.class", "class")
+_PROMETHEUS_FACTORY: Final = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+_PROMETHEUS: Final = frozenset(
+    {
+        _PROMETHEUS_FACTORY,
+        "org.apache.flink.metrics.prometheus.PrometheusReporter",
+        "millpond.metrics.prometheus.PrometheusReporter",
+    }
+)
+_PORTS: Final = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
+
+_logger = logging.getLogger("millpond.configuration")
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusChoice:
+    """A reporter that answers Prometheus on the first free one of `ports`."""
+
+    name: str
+    ports: tuple[int, ...]
+    filters_label_values: bool = True
+
+
+def chosen_reporters(configuration: Configuration) -> list[PrometheusChoice]:
+    """Return the reporters to start.
+
+    Raises:
+        ConfigurationError: a reporter without class, of an unknown class, or a port that is none.
+    """
+    settings: dict[str, dict[str, str]] = {}
+    for key, value in configuration.to_dict().items():
+        if key.startswith(_PREFIX):
+            name, _, setting = key.removeprefix(_PREFIX).partition(".")
+            settings.setdefault(name, {})[setting] = value
+    listed = configuration.get(REPORTERS)
+    names = list(settings)
+    if listed is not None and listed.strip():
+        names = [name.strip() for name in re.split("[,;]", listed) if name.strip()]
+    chosen = (_choice(name, settings.get(name, {}), list(settings)) for name in names)
+    return [choice for choice in chosen if choice is not None]
+
+
+def _choice(name: str, settings: dict[str, str], known: list[str]) -> PrometheusChoice | None:
+    key = f"{_PREFIX}{name}.{_CLASS_KEYS[0]}"
+    class_name = next((settings[each] for each in _CLASS_KEYS if each in settings), None)
+    if class_name is None:
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean '{close[0]}'?" if close and close[0] != name else ""
+        raise ConfigurationError(
+            f"The metric reporter '{name}' has no class: '{key}' is not set.{meant}",
+            hint=f"Set it to {_PROMETHEUS_FACTORY}.",
+            option=REPORTERS.key,
+        )
+    if class_name.strip() not in _PROMETHEUS:
+        if class_name.startswith("org.apache.flink."):
+            _logger.warning(
+                "The metric reporter '%s' is not started: Millpond has none of class %s.",
+                name,
+                class_name,
+            )
+            return None
+        raise ConfigurationError(
+            f"'{class_name}' in '{key}' is no metric reporter of Millpond.",
+            hint=f"Use {_PROMETHEUS_FACTORY}.",
+            option=key,
+        )
+    filters = settings.get("filterLabelValueCharacters", "true").strip().lower()
+    if filters not in {"true", "false"}:
+        raise ConfigurationError(
+            f"'{_PREFIX}{name}.filterLabelValueCharacters' must be true or false, not '{filters}'.",
+            option=f"{_PREFIX}{name}.filterLabelValueCharacters",
+        )
+    port_key = f"{_PREFIX}{name}.port"
+    ports = _ports(settings.get("port", str(DEFAULT_PORT)), port_key)
+    return PrometheusChoice(name, ports, filters == "true")
+
+
+def _ports(text: str, key: str) -> tuple[int, ...]:
+    ports: list[int] = []
+    for part in text.split(","):
+        found = _PORTS.fullmatch(part.strip())
+        first = int(found[1]) if found else -1
+        last = int(found[2] or first) if found else -1
+        if not 0 <= first <= last <= 65_535:
+            raise ConfigurationError(
+                f"'{text}' in '{key}' is no port: a number from 0 to 65535, a range such as "
+                "9250-9260, or several of these with commas.",
+                option=key,
+            )
+        ports += range(first, last + 1)
+    return tuple(ports)
