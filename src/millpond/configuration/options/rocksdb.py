@@ -8,15 +8,17 @@ from millpond.common.config_options import ConfigOptions
 from millpond.common.option_range import at_least, positive, within_zero_and_one
 from millpond.configuration.registered_option import (
     RegisteredOption,
-    pending,
     without_meaning,
     works,
 )
 
 __all__ = (
+    "COMPACT_AFTER_RESCALE",
+    "DELETE_FILES_IN_RANGE",
     "FIXED_MEMORY_PER_SLOT",
     "FIXED_MEMORY_PER_WORKER",
     "HIGH_PRIORITY_POOL_RATIO",
+    "INGEST_AT_RESCALE",
     "LOCAL_DIRECTORIES",
     "MANAGED_MEMORY",
     "OPTIONS",
@@ -143,19 +145,19 @@ RESTORE_OVERLAP_FRACTION = (
     .with_description("Share of key groups a handle must cover to become the base of a rescale.")
     .with_constraint("from 0 to 1", lambda value: 0 <= value <= 1)
 )
-_INGEST = (
+INGEST_AT_RESCALE = (
     _key(_PREFIX + "use-ingest-db-restore-mode")
     .boolean_type()
     .default_value(False)
     .with_description("Rescale by exporting and ingesting files.")
 )
-_DELETE_FILES_IN_RANGE = (
+DELETE_FILES_IN_RANGE = (
     _key(_PREFIX + "rescaling.use-delete-files-in-range")
     .boolean_type()
     .default_value(False)
     .with_description("Drop whole files of foreign key groups at rescale.")
 )
-_COMPACT_AFTER_RESCALE = (
+COMPACT_AFTER_RESCALE = (
     _key(_PREFIX + "incremental-restore-async-compact-after-rescale")
     .boolean_type()
     .default_value(False)
@@ -184,10 +186,19 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     works(HIGH_PRIORITY_POOL_RATIO, "checked with the write buffer ratio; see docs/rocksdb.md"),
     works(PARTITIONED_INDEX_FILTERS, "two-level index and filters", since="1.13"),
     works(WRITE_BATCH_SIZE, "write batches of flush and restore"),
-    pending(RESTORE_OVERLAP_FRACTION, "choice of the base at rescale", since="1.17"),
-    pending(_INGEST, "rescale by ingestion", since="1.19"),
-    pending(_DELETE_FILES_IN_RANGE, "rescale drops whole files first", since="1.17"),
-    pending(_COMPACT_AFTER_RESCALE, "compaction after a rescale", since="1.19"),
+    works(RESTORE_OVERLAP_FRACTION, "choice of the base at rescale", since="1.17"),
+    works(
+        INGEST_AT_RESCALE,
+        "no base: own rows of all databases go to sorted files, which a new one takes in",
+        since="1.19",
+    ),
+    works(
+        DELETE_FILES_IN_RANGE,
+        "foreign key groups of the base are compacted away during the restore: the binding "
+        "cannot delete whole files",
+        since="1.17",
+    ),
+    works(COMPACT_AFTER_RESCALE, "the same in the background, after the restore", since="1.19"),
     without_meaning(
         _key(_PREFIX + "compaction.filter.query-time-after-num-entries")
         .long_type()

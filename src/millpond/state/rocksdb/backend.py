@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.errors import MillpondError, SerializerIncompatibleError, StateError
@@ -55,9 +57,12 @@ if TYPE_CHECKING:
     from millpond.state.rocksdb.database import ColumnFamily
     from millpond.state.rocksdb.memory import StoreMemory
     from millpond.state.rocksdb.options import OptionLayers
+    from millpond.state.rocksdb.rescale import RescaleSettings
     from millpond.state.rocksdb.state import RocksDBState
 
 __all__ = ("BackendSettings", "RocksDBKeyedStateBackend")
+
+_logger = logging.getLogger("millpond.state.rocksdb")
 
 _STATES: dict[
     StateKind, Callable[[StateDefinition, ColumnFamily, KeyedStateBackend], RocksDBState]
@@ -79,6 +84,7 @@ class BackendSettings:
     layers: OptionLayers
     memory: StoreMemory
     timer_cache_size: int | None
+    rescale: RescaleSettings
     transfer_threads: int
     compressed: bool
 
@@ -88,6 +94,9 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
     """One database with a column family a state; see `RocksDBState` for the cache in front.
 
     The database is disposable: it is made new at every start, and removed at `close`.
+
+    Attributes:
+        restore_phases: where the time of the restore went; empty without one.
     """
 
     def __init__(
@@ -106,12 +115,10 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         try:
             restored = Restore(
                 directory,
-                parameters.key_group_range,
-                parameters.max_parallelism,
+                parameters,
                 self._key_snapshot,
-                parameters.reader,
-                parameters.operator_name,
                 settings.transfer_threads,
+                settings.rescale,
                 self._open_database,
                 self._create_family,
             ).run(tuple(parameters.restored))
@@ -122,6 +129,9 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         self._database = restored.database
         self._tables = restored.tables
         self._metrics = self._native_metrics()
+        self.restore_phases = restored.phases
+        self._compaction = restored.compaction
+        self._report_restore()
         self._sequence = restored.sequence
         if parameters.reuse_restored_files:
             self._uploaded = UploadedFiles(restored.backend_id, restored.shared)
@@ -361,6 +371,8 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         if self._closed:
             return
         self._closed = True
+        if self._compaction is not None:
+            self._compaction.stop()
         self._database.close()
         self._settings.memory.release_backend()
         remove_instance(self._directory)
@@ -389,6 +401,23 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         if self._metrics is not None:
             self._metrics.add_family(table.family, meta.name.removeprefix(PYTHON_STATE_PREFIX))
         return table
+
+    def _report_restore(self) -> None:
+        phases, group = self.restore_phases, self.parameters.metric_group
+        if not self.parameters.restored:
+            return
+        _logger.info(
+            "Restored '%s', subtask %d: %s.",
+            self.parameters.operator_name,
+            self.parameters.subtask_index,
+            phases,
+        )
+        if group is None:
+            return
+        for phase, seconds in phases.seconds.items():
+            of_phase = group.add_group("restore").add_group(phase)
+            of_phase.gauge("milliseconds", partial(float, seconds * 1000))
+            of_phase.gauge("bytes", partial(int, phases.size_bytes.get(phase, 0)))
 
     def _native_metrics(self) -> NativeMetrics | None:
         group, options = self.parameters.metric_group, self._settings.layers.native_metrics()

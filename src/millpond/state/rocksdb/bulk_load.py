@@ -31,6 +31,9 @@ class BulkLoader:
     That is several times as fast as writing them one by one. A row whose key is not greater than
     all before it (Flink's heap writes key groups in hash order) is written the usual way. Each key
     may come once.
+
+    Attributes:
+        loaded_bytes: about how many bytes of keys and values came so far.
     """
 
     def __init__(self, database: Database, name: str, directory: Path) -> None:
@@ -42,6 +45,7 @@ class BulkLoader:
         self._last = b""
         self._bytes = 0
         self._rows = 0
+        self.loaded_bytes = 0
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Add rows."""
@@ -71,7 +75,9 @@ class BulkLoader:
             writer = self._writer or self._open()
             writer.put_all(ordered)
             self._rows += len(ordered)
-            self._bytes += len(ordered) * (len(ordered[0][0]) + len(ordered[0][1]))
+            size = len(ordered) * (len(ordered[0][0]) + len(ordered[0][1]))
+            self._bytes += size
+            self.loaded_bytes += size
         if self._bytes > _FILE_BYTES or self._rows > _FILE_ROWS:
             self._close()
         if unordered:

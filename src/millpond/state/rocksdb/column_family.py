@@ -141,10 +141,10 @@ class ColumnFamily:
         except Exception as error:
             raise self._error(error, "flushing to disk") from error
 
-    def compact(self) -> None:
-        """Merge all files; lets other threads run meanwhile."""
+    def compact(self, start: bytes | None = None, end: bytes | None = None) -> None:
+        """Merge the files with keys from `start` to `end`; lets other threads run meanwhile."""
         try:
-            self._family.compact_range(None, None)
+            self._family.compact_range(start, end)
         except Exception as error:
             raise self._error(error, "compacting") from error
 

@@ -319,6 +319,10 @@ class Database:
         text: str | None = self._options.get_statistics()
         return text or ""
 
+    def stop_background_work(self) -> None:
+        """End flushes and compactions for good; the database can only be closed afterwards."""
+        self._database.cancel_all_background(True)
+
     def track(self, cursor: Cursor) -> Cursor:
         """Remember a cursor, to close it before the database."""
         self._cursors.add(cursor)

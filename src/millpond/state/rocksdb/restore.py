@@ -18,6 +18,8 @@ from millpond.state.contract.key_group import KeyGroupRange
 from millpond.state.rocksdb.bulk_load import BulkLoader
 from millpond.state.rocksdb.database import DEFAULT_COLUMN_FAMILY, prefix_end
 from millpond.state.rocksdb.list_sequence import LIST_SEQUENCE_LENGTH, ListSequence
+from millpond.state.rocksdb.rescale import BackgroundCompaction
+from millpond.state.rocksdb.restore_phases import RestorePhases
 from millpond.state.rocksdb.row_codec import split_list
 from millpond.state.rocksdb.state_table import (
     StateTable,
@@ -38,8 +40,9 @@ if TYPE_CHECKING:
     from millpond.formats.keyed_state import KeyedStateReader
     from millpond.formats.serializer_snapshot import SerializerSnapshot
     from millpond.formats.state_meta import StateMeta
-    from millpond.state.contract.snapshot import SnapshotReader
+    from millpond.state.contract.keyed_backend import KeyedBackendParameters
     from millpond.state.rocksdb.database import Database
+    from millpond.state.rocksdb.rescale import RescaleSettings
 
 __all__ = ("Restore", "RestoredDatabase")
 
@@ -54,14 +57,18 @@ class RestoredDatabase:
         sequence: continues the numbers of list rows.
         backend_id: the one to use.
         shared: files that the next incremental checkpoint need not upload.
+        phases: where time and bytes went.
+        compaction: what still removes the rows of other subtasks in the background.
     """
 
-    def __init__(self, database: Database, backend_id: str) -> None:
+    def __init__(self, database: Database, backend_id: str, phases: RestorePhases) -> None:
         self.database = database
         self.tables: dict[str, StateTable] = {}
         self.sequence = ListSequence(database.column_family(DEFAULT_COLUMN_FAMILY))
         self.backend_id = backend_id
         self.shared: dict[str, StreamHandle] = {}
+        self.phases = phases
+        self.compaction: BackgroundCompaction | None = None
 
     def table(self, meta: StateMeta, create: Callable[[str], None], operator: str) -> StateTable:
         """Return the table of a state in a header, made if it is new.
@@ -92,23 +99,23 @@ class Restore:
     def __init__(
         self,
         directory: Path,
-        key_groups: KeyGroupRange,
-        max_parallelism: int,
+        parameters: KeyedBackendParameters,
         key_serializer: SerializerSnapshot,
-        reader: SnapshotReader,
-        operator_name: str,
         threads: int,
+        rescale: RescaleSettings,
         open_database: Callable[[Path, Iterable[str]], Database],
         create_family: Callable[[Database, str], None],
     ) -> None:
         self._directory = directory
-        self._key_groups = key_groups
-        self._max_parallelism = max_parallelism
-        self._prefix_length = 1 if max_parallelism <= 128 else 2
+        self._key_groups = parameters.key_group_range
+        self._max_parallelism = parameters.max_parallelism
+        self._prefix_length = 1 if parameters.max_parallelism <= 128 else 2
         self._key_serializer = key_serializer
-        self._reader = reader
-        self._operator_name = operator_name
+        self._reader = parameters.reader
+        self._operator_name = parameters.operator_name
         self._threads = threads
+        self._rescale = rescale
+        self._phases = RestorePhases(parameters.clock)
         self._open_database = open_database
         self._create_family = create_family
 
@@ -129,12 +136,13 @@ class Restore:
             else:
                 foreign.append(handle)
         path = self._directory / "db"
-        if own:
-            base = max(own, key=self._overlap)
+        base = self._choose_base(own, is_only=len(wanted) == 1)
+        if base is not None:
             result = self._open_base(base, path, is_only=len(wanted) == 1)
         else:
-            base = None
-            result = RestoredDatabase(self._open_database(path, ()), str(uuid.uuid4()))
+            with self._phases.measure("open"):
+                database = self._open_database(path, ())
+            result = RestoredDatabase(database, str(uuid.uuid4()), self._phases)
         try:
             for own_handle in own:
                 if own_handle is not base:
@@ -142,6 +150,8 @@ class Restore:
             for handle in foreign:
                 self._load(handle, result)
         except BaseException:
+            if result.compaction is not None:
+                result.compaction.stop()
             result.database.close()
             raise
         return result
@@ -150,15 +160,41 @@ class Restore:
         owned = KeyGroupRange(handle.first_key_group, handle.last_key_group)
         return self._key_groups.intersect(owned).count
 
+    def _choose_base(
+        self, own: Sequence[IncrementalHandle], *, is_only: bool
+    ) -> IncrementalHandle | None:
+        """Return whose files become the database (RocksDBIncrementalCheckpointUtils), if any."""
+        if is_only and own and self._is_same_range(own[0]):
+            return own[0]
+        if self._rescale.ingests:
+            return None
+        fractions = {
+            number: self._overlap(handle) / handle.key_group_count
+            for number, handle in enumerate(own)
+        }
+        candidates = [
+            number
+            for number, fraction in fractions.items()
+            if fraction >= self._rescale.overlap_fraction
+        ]
+        if not candidates:
+            return None
+        return own[max(candidates, key=lambda n: (self._overlap(own[n]), fractions[n]))]
+
+    def _is_same_range(self, handle: IncrementalHandle) -> bool:
+        groups = self._key_groups
+        return (handle.first_key_group, handle.last_key_group) == (groups.start, groups.end)
+
     def _open_base(
         self, handle: IncrementalHandle, path: Path, *, is_only: bool
     ) -> RestoredDatabase:
-        same = is_only and handle.first_key_group == self._key_groups.start
-        same = same and handle.last_key_group == self._key_groups.end
+        same = is_only and self._is_same_range(handle)
         header = self._header(handle)
         self._download(handle, path)
-        database = self._open_database(path, [meta.name for meta in header.states])
-        result = RestoredDatabase(database, handle.backend_id if same else str(uuid.uuid4()))
+        with self._phases.measure("open"):
+            database = self._open_database(path, [meta.name for meta in header.states])
+        backend_id = handle.backend_id if same else str(uuid.uuid4())
+        result = RestoredDatabase(database, backend_id, self._phases)
         for meta in header.states:
             table = result.table(meta, lambda _name: None, self._operator_name)
             table.element_rows = has_element_rows(meta)
@@ -168,19 +204,28 @@ class Restore:
                 name: file for name, file in handle.shared if isinstance(file, FileHandle)
             }
         else:
-            for table in result.tables.values():
-                self._clip(table)
+            self._clip(handle, result)
         return result
 
-    def _clip(self, table: StateTable) -> None:
-        """Delete the key groups of other subtasks."""
-        length = self._prefix_length
-        first = self._key_groups.start.to_bytes(length, "big")
-        if first.strip(b"\0"):
-            table.family.delete_range(bytes(length), first)
+    def _clip(self, handle: IncrementalHandle, result: RestoredDatabase) -> None:
+        """Delete the key groups of other subtasks that the base holds."""
+        length, groups = self._prefix_length, self._key_groups
+        ranges: list[tuple[bytes, bytes]] = []
+        if handle.first_key_group < groups.start:
+            ranges.append((bytes(length), groups.start.to_bytes(length, "big")))
         end = self._end()
-        if end is not None:
-            table.family.delete_range(end, b"\xff" * (length + 1))
+        if handle.last_key_group > groups.end and end is not None:
+            ranges.append((end, b"\xff" * (length + 1)))
+        work = [(table.family, *each) for table in result.tables.values() for each in ranges]
+        with self._phases.measure("clip"):
+            for family, start, stop in work:
+                family.delete_range(start, stop)
+        if self._rescale.drops_foreign_rows:
+            with self._phases.measure("compact"):
+                for family, start, stop in work:
+                    family.compact(start, stop)
+        elif self._rescale.compacts_later and work:
+            result.compaction = BackgroundCompaction(result.database, work)
 
     def _end(self) -> bytes | None:
         return prefix_end(self._key_groups.end.to_bytes(self._prefix_length, "big"))
@@ -190,7 +235,8 @@ class Restore:
         header = self._header(handle)
         path = self._directory / f"source-{uuid.uuid4()}"
         self._download(handle, path)
-        source = self._open_database(path, [meta.name for meta in header.states])
+        with self._phases.measure("open"):
+            source = self._open_database(path, [meta.name for meta in header.states])
         try:
             counter = ListSequence(source.column_family(DEFAULT_COLUMN_FAMILY))
             result.sequence.raise_to(counter.reserve(0))
@@ -200,8 +246,11 @@ class Restore:
                 start = self._key_groups.start.to_bytes(self._prefix_length, "big")
                 cursor = source.column_family(meta.name).cursor(start, self._end())
                 loader = BulkLoader(result.database, meta.name, self._directory)
-                loader.load(cursor.rows())
-                loader.finish()
+                with self._phases.measure("copy rows"):
+                    loader.load(cursor.rows())
+                with self._phases.measure("ingest"):
+                    loader.finish()
+                self._phases.add("copy rows", loader.loaded_bytes)
                 cursor.close()
         finally:
             source.close()
@@ -229,16 +278,19 @@ class Restore:
                 table.element_rows = table.element_rows or holds_list(meta)
                 loader = BulkLoader(result.database, meta.name, self._directory)
                 loads.append((table, loader))
-            for block in _blocks(body, self._key_groups):
-                table, loader = loads[block.state_id]
-                if table.element_rows:
-                    loader.load(element_rows(_entries(block), result.sequence, table.meta))
-                elif isinstance(block, KeyedBlock):
-                    loader.load(block.entries)
-                else:
-                    loader.load([(block.key, whole_value(block.value))])
-            for _, loader in loads:
-                loader.finish()
+            with self._phases.measure("read rows"):
+                for block in _blocks(body, self._key_groups):
+                    table, loader = loads[block.state_id]
+                    if table.element_rows:
+                        loader.load(element_rows(_entries(block), result.sequence, table.meta))
+                    elif isinstance(block, KeyedBlock):
+                        loader.load(block.entries)
+                    else:
+                        loader.load([(block.key, whole_value(block.value))])
+            with self._phases.measure("ingest"):
+                for _, loader in loads:
+                    loader.finish()
+                    self._phases.add("read rows", loader.loaded_bytes)
         finally:
             for stream in streams:
                 stream.close()
@@ -273,8 +325,11 @@ class Restore:
                 raise FormatError("A file of the snapshot has an impossible name.", name=name)
             self._reader.download(stream, path / name)
 
+        files = [*handle.shared, *handle.private]
+        self._phases.add("download", sum(file.size for _, file in files))
         try:
-            transfer(copy, [*handle.shared, *handle.private], self._threads)
+            with self._phases.measure("download"):
+                transfer(copy, files, self._threads)
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             raise

@@ -23,6 +23,7 @@ from millpond.state.rocksdb.high_priority_pool import announce_pool
 from millpond.state.rocksdb.local_directory import InstanceDirectories
 from millpond.state.rocksdb.memory import SlotMemories, StoreMemory
 from millpond.state.rocksdb.options import OptionLayers, load_options_factory
+from millpond.state.rocksdb.rescale import RescaleSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,7 @@ class RocksDBStateStore(StateStore):
             layers=self._layers,
             memory=self.memory,
             timer_cache_size=None if timers is TimerStore.HEAP else timer_cache_size,
+            rescale=RescaleSettings.of(configuration),
             transfer_threads=transfer_threads or configuration.get(TRANSFER_THREADS),
             compressed=configuration.get_string(_COMPRESSION, "false").strip().lower() == "true",
         )
