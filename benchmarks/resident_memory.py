@@ -35,9 +35,11 @@ from millpond.testing.memory_snapshots import MemorySnapshots
 OPERATORS = 3
 KEYS = 1 << 40
 # Short enough that objects and not only bytes count; longer ones fill large budgets in time.
-SHORT_TEXTS = (100, 400, 1000)
-LONG_TEXTS = (400, 2000, 8000)
-SMALL_BUDGET_BYTES = 100 * 1024**2
+TEXTS = {
+    "short": (100, 400, 1000),
+    "long": (400, 2000, 8000),
+    "longest": (1000, 8000, 40_000),
+}
 CHECK_EVERY = 2000
 
 
@@ -54,10 +56,10 @@ def _descriptors() -> list:
     ]
 
 
-def measure(budget_bytes: int, times: float, seed: int = 1) -> dict:
+def measure(budget_bytes: int, times: float, texts: str, seed: int = 1) -> dict:
     """Fill `times` the budget and return the figures."""
     rng = random.Random(seed)
-    lengths = SHORT_TEXTS if budget_bytes <= SMALL_BUDGET_BYTES else LONG_TEXTS
+    lengths = TEXTS[texts]
     pool = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=200_000))
     configuration = Configuration.from_dict(
         {"state.backend.rocksdb.memory.fixed-per-slot": f"{budget_bytes}b"}
@@ -120,7 +122,7 @@ def _fill(configuration, directory, rng, pool, lengths, goal):
             key = randrange(KEYS)
             backend = backends[number]
             backend.current_key = key
-            start = randrange(190_000)
+            start = randrange(150_000)
             updates[number][kind](pool[start : start + length])
             if records & 3 == 0:
                 backend.current_key = known[number][records & 4095]
@@ -140,8 +142,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget-mb", type=int, default=64)
     parser.add_argument("--times", type=float, default=10)
+    parser.add_argument("--texts", choices=TEXTS, default="short")
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.budget_mb * 1024**2, arguments.times)))
+    budget_bytes = arguments.budget_mb * 1024**2
+    print(json.dumps(measure(budget_bytes, arguments.times, arguments.texts)))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ __all__ = (
     "BLOOM_FILTER_BITS_PER_KEY",
     "BLOOM_FILTER_BLOCK_BASED",
     "COMPACTION_STYLE",
+    "COMPRESSIONS",
     "COMPRESSION_PER_LEVEL",
     "DYNAMIC_LEVEL_SIZE",
     "LOG_DIRECTORY",
@@ -66,6 +67,19 @@ class CompressionType(enum.Enum):
     DISABLE_COMPRESSION_OPTION = 127
 
 
+COMPRESSIONS = frozenset(
+    {
+        CompressionType.NO_COMPRESSION,
+        CompressionType.SNAPPY_COMPRESSION,
+        CompressionType.ZLIB_COMPRESSION,
+        CompressionType.BZLIB2_COMPRESSION,
+        CompressionType.LZ4_COMPRESSION,
+        CompressionType.LZ4HC_COMPRESSION,
+        CompressionType.ZSTD_COMPRESSION,
+    }
+)
+
+
 class InfoLogLevel(enum.Enum):
     """What RocksDB writes to its own log."""
 
@@ -109,18 +123,27 @@ LOG_DIRECTORY = (
     .string_type()
     .no_default_value()
     .with_description("Directory of RocksDB's log; unset: beside the database.")
+    .with_constraint("an absolute path", lambda value: value is None or value.startswith("/"))
 )
 LOG_LEVEL = (
     _key(_PREFIX + "log.level")
     .enum_type(InfoLogLevel)
     .default_value(InfoLogLevel.INFO_LEVEL)
     .with_description("What RocksDB writes to its log.")
+    .with_constraint(
+        "a level, which NUM_INFO_LOG_LEVELS is not",
+        lambda value: value is not InfoLogLevel.NUM_INFO_LOG_LEVELS,
+    )
 )
 COMPACTION_STYLE = (
     _key(_PREFIX + "compaction.style")
     .enum_type(CompactionStyle)
     .default_value(CompactionStyle.LEVEL)
     .with_description("How files are arranged.")
+    .with_constraint(
+        "LEVEL, UNIVERSAL or FIFO, as RocksDB's Python binding has no other",
+        lambda value: value is not CompactionStyle.NONE,
+    )
 )
 DYNAMIC_LEVEL_SIZE = (
     _key(_PREFIX + "compaction.level.use-dynamic-size")
@@ -134,7 +157,11 @@ COMPRESSION_PER_LEVEL = (
     .as_list()
     .default_value([CompressionType.SNAPPY_COMPRESSION])
     .with_description("One compression for all levels, or one a level, separated by `;`.")
-    .with_constraint("a list of one and more", bool)
+    .with_constraint(
+        f"one or more of {', '.join(sorted(kind.name for kind in COMPRESSIONS))}, as RocksDB's "
+        "Python binding has no other",
+        lambda value: bool(value) and COMPRESSIONS.issuperset(value),
+    )
 )
 TARGET_FILE_SIZE_BASE = positive(
     _key(_PREFIX + "compaction.level.target-file-size-base")

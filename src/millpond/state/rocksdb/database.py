@@ -17,7 +17,11 @@ from millpond.state.rocksdb.cursor import ClosedObject, Cursor, prefix_end
 from millpond.state.rocksdb.database_error import is_write_stall, store_error
 from millpond.state.rocksdb.native_options import column_family_options, database_options
 from millpond.state.rocksdb.options_file import read_options_file
-from millpond.state.rocksdb.settings import ColumnFamilySettings, DatabaseSettings
+from millpond.state.rocksdb.settings import (
+    ColumnFamilySettings,
+    DatabaseSettings,
+    ReadSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -166,6 +170,8 @@ class Database:
         # A property, although the binding's type stub declares a method.
         self._write_options.disable_wal = True
         self._write_options.no_slowdown = True
+        self._write_options.low_pri = settings.write.low_priority
+        self._write_options.memtable_insert_hint_per_batch = settings.write.hints_inserts
         for name in self._family_settings:
             self._attach(name)
         self._check_effective_options()
@@ -185,22 +191,27 @@ class Database:
 
     def _check_effective_options(self) -> None:
         effective = self.effective_options()
-        for name, settings in self._family_settings.items():
-            actual = effective.get(name, {})
-            for option, expected in settings.expected_effective(
-                shared_memory=self._buffers is not None
-            ).items():
-                if actual.get(option) != expected:
+        shared = self._buffers is not None
+        expectations = {"DBOptions": self.settings.expected_effective()} | {
+            name: settings.expected_effective(shared_memory=shared)
+            for name, settings in self._family_settings.items()
+        }
+        for section, expected in expectations.items():
+            actual = effective.get(section, {})
+            for option, value in expected.items():
+                if actual.get(option) != value:
                     self.close()
                     raise StateStoreError(
-                        f"RocksDB did not take over an option of column family '{name}': "
-                        f"{option} is {actual.get(option)}, not {expected}.",
+                        f"RocksDB did not take over an option of '{section}': "
+                        f"{option} is {actual.get(option)}, not {value}.",
                         hint="This is a defect of Millpond or of the installed rocksdict.",
                         path=self.path,
                     )
 
     def _attach(self, name: str) -> ColumnFamily:
         family = self._database.get_column_family(name)
+        if self.settings.read != ReadSettings():
+            family.set_read_options(self._new_read_options())
         handle = self._database.get_column_family_handle(name)
         result = self._families[name] = ColumnFamily(name, family, handle, self)
         return result
@@ -282,9 +293,16 @@ class Database:
 
     def read_options(self, end: bytes) -> Any:
         """Return options for an iterator that ends before `end`."""
-        options = self._binding.ReadOptions()
+        options = self._new_read_options()
         # There is no use for the lower bound: the binding sets it as another upper bound.
         options.set_iterate_upper_bound(end)
+        return options
+
+    def _new_read_options(self) -> Any:
+        options, read = self._binding.ReadOptions(), self.settings.read
+        options.set_verify_checksums(read.verify_checksums)
+        options.set_readahead_size(read.readahead_bytes)
+        options.set_async_io(read.asynchronous)
         return options
 
     def ingest(self, family: Any, files: Sequence[Path]) -> None:

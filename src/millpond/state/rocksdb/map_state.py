@@ -214,6 +214,8 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
                 return ABSENT
         row = self._family.get(self.composite_key(slot) + self._encode_key(slot, key))
         value = ABSENT if row is None else self._decode_value(row)
+        if row is not None and len(row) > self._entry_bytes:
+            self._learn(row)
         self._operations += 1
         if self._operations > self.cache_entries:
             self.evict()

@@ -19,7 +19,7 @@ from millpond.state.rocksdb.database import SharedBuffers
 if TYPE_CHECKING:
     from millpond.state.rocksdb.settings import ColumnFamilySettings
 
-__all__ = ("SlotMemories", "StoreMemory")
+__all__ = ("SlotMemories", "StoreMemory", "arena_fits", "mutable_limit_bytes")
 
 _logger = logging.getLogger("millpond.state.rocksdb")
 
@@ -30,6 +30,16 @@ _UNSHARED_OBJECT_BYTES: Final = 32 * _MIB
 _SMALLEST_WRITE_BUFFER: Final = 64 * _KIB
 _SMALLEST_ARENA: Final = 4 * _KIB
 _FAMILIES_PER_DATABASE: Final = 4
+
+
+def mutable_limit_bytes(write_buffer_manager_bytes: int) -> int:
+    """Return how much memtables that take writes may hold before one is flushed."""
+    return write_buffer_manager_bytes * 7 // 8
+
+
+def arena_fits(arena_block_bytes: int, write_buffer_manager_bytes: int) -> bool:
+    """Tell whether an arena block does not exceed the limit alone, so that writes do not flush."""
+    return arena_block_bytes <= mutable_limit_bytes(write_buffer_manager_bytes)
 
 
 @final
@@ -70,6 +80,14 @@ class StoreMemory:
         if not arena:
             # RocksDB's own choice is an eighth, at most 1 MiB; blocks are allocated whole.
             arena = max(_SMALLEST_ARENA, min(_MIB, write_buffer // 64) // 4096 * 4096)
+        elif not arena_fits(arena, memory.write_buffer_manager_bytes):
+            _logger.warning(
+                "RocksDB's arena blocks of %d bytes are larger than %d, what its write buffers "
+                "may hold before they are written out: every block causes a flush. Give it more "
+                "memory or smaller arena blocks.",
+                arena,
+                mutable_limit_bytes(memory.write_buffer_manager_bytes),
+            )
         return replace(
             settings,
             write_buffer_size_bytes=write_buffer,

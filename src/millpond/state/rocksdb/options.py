@@ -9,14 +9,23 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.configuration.options import rocksdb_column_family as keys
-from millpond.configuration.options.rocksdb import WRITE_BATCH_SIZE, PredefinedOptions
+from millpond.configuration.options.rocksdb import (
+    OPTIONS_FACTORY,
+    WRITE_BATCH_SIZE,
+    PredefinedOptions,
+)
 from millpond.datastream.rocksdb_options_factory import (
     ConfigurableRocksDBOptionsFactory,
     RocksDBOptionsFactory,
 )
 from millpond.errors import ConfigurationError
 from millpond.state.rocksdb.native_metrics import NativeMetricOptions, configured_metrics
-from millpond.state.rocksdb.settings import ColumnFamilySettings, DatabaseSettings
+from millpond.state.rocksdb.settings import (
+    ColumnFamilySettings,
+    DatabaseSettings,
+    ReadSettings,
+    WriteSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,17 +85,13 @@ _FAMILY_KEYS: Final[Mapping[str, ConfigOption[Any]]] = {
     "metadata_block_size_bytes": keys.METADATA_BLOCK_SIZE,
     "block_cache_size_bytes": keys.BLOCK_CACHE_SIZE,
 }
-_COMPRESSIONS: Final = frozenset(
-    {
-        keys.CompressionType.NO_COMPRESSION,
-        keys.CompressionType.SNAPPY_COMPRESSION,
-        keys.CompressionType.ZLIB_COMPRESSION,
-        keys.CompressionType.BZLIB2_COMPRESSION,
-        keys.CompressionType.LZ4_COMPRESSION,
-        keys.CompressionType.LZ4HC_COMPRESSION,
-        keys.CompressionType.ZSTD_COMPRESSION,
-    }
-)
+_JAVA_NAMES: Final = {
+    "createDBOptions": "create_db_options",
+    "createColumnOptions": "create_column_options",
+    "createNativeMetricsOptions": "create_native_metrics_options",
+    "createReadOptions": "create_read_options",
+    "createWriteOptions": "create_write_options",
+}
 
 
 @final
@@ -123,8 +128,8 @@ class OptionLayers:
         if configuration.contains(keys.COMPRESSION_PER_LEVEL):
             compressions: list[keys.CompressionType] = configuration.get(keys.COMPRESSION_PER_LEVEL)
             self._family_layer["compression"] = tuple(compressions)
+        bits = configuration.get(keys.BLOOM_FILTER_BITS_PER_KEY)
         if configuration.contains(keys.BLOOM_FILTER):
-            bits = configuration.get(keys.BLOOM_FILTER_BITS_PER_KEY)
             self._family_layer["bloom_bits_per_key"] = (
                 bits if configuration.get(keys.BLOOM_FILTER) else None
             )
@@ -155,6 +160,10 @@ class OptionLayers:
             create = self._factory.create_db_options
             settings = self._ask(create, DatabaseSettings, settings, self.handles_to_close)
             _check_database(settings)
+            ask, handles = self._ask, self.handles_to_close
+            read, write = self._factory.create_read_options, self._factory.create_write_options
+            settings.read = ask(read, ReadSettings, settings.read, handles)
+            settings.write = ask(write, WriteSettings, settings.write, handles)
         settings.statistics |= self.native_metrics().needs_statistics
         return settings
 
@@ -221,11 +230,38 @@ def load_options_factory(
             f"{type(factory).__name__} is not a RocksDBOptionsFactory.",
             hint="Derive it from the class in millpond.datastream.rocksdb_options_factory.",
         )
+    for java, python in _JAVA_NAMES.items():
+        if hasattr(factory, java):
+            raise ConfigurationError(
+                f"The RocksDB options factory {type(factory).__qualname__} has a method {java}, "
+                "which nobody would call.",
+                hint=f"Name it {python}.",
+            )
     if isinstance(factory, ConfigurableRocksDBOptionsFactory):
-        factory = factory.configure(configuration)
-        if not isinstance(factory, RocksDBOptionsFactory):
-            raise ConfigurationError("configure() of an options factory must return a factory.")
+        return _configured(factory, configuration)
     return factory
+
+
+def _configured(
+    factory: ConfigurableRocksDBOptionsFactory, configuration: Configuration
+) -> RocksDBOptionsFactory:
+    name = type(factory).__qualname__
+    try:
+        configured: object = factory.configure(configuration)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"configure() of the RocksDB options factory {name} raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(configured, RocksDBOptionsFactory):
+        raise ConfigurationError(
+            f"configure() of the RocksDB options factory {name} returned "
+            f"{type(configured).__name__} instead of a RocksDBOptionsFactory.",
+            hint="Return the factory to use, usually self.",
+        )
+    return configured
 
 
 def _import(path: str) -> object:
@@ -236,6 +272,7 @@ def _import(path: str) -> object:
         raise ConfigurationError(
             f"The RocksDB options factory '{path}' cannot be imported: {error}",
             hint="Give the import path of a class, such as 'my_job.options.MyOptions'.",
+            option=OPTIONS_FACTORY.key,
         ) from error
 
 
@@ -274,8 +311,8 @@ def _check_family(settings: ColumnFamilySettings) -> None:
             hint="Use LEVEL, UNIVERSAL or FIFO.",
         )
     for compression in settings.compression:
-        if compression not in _COMPRESSIONS:
+        if compression not in keys.COMPRESSIONS:
             raise ConfigurationError(
                 f"The compression {compression} is not available in RocksDB's Python binding.",
-                hint=f"Use one of {', '.join(sorted(kind.name for kind in _COMPRESSIONS))}.",
+                hint=f"Use one of {', '.join(sorted(kind.name for kind in keys.COMPRESSIONS))}.",
             )

@@ -6,7 +6,7 @@ database is open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from millpond.configuration.options.rocksdb_column_family import (
@@ -21,6 +21,8 @@ __all__ = (
     "CompressionType",
     "DatabaseSettings",
     "InfoLogLevel",
+    "ReadSettings",
+    "WriteSettings",
 )
 
 _MIB: Final = 1024 * 1024
@@ -69,7 +71,14 @@ class ColumnFamilySettings:
             "target_file_size_base": str(self.target_file_size_bytes),
             "max_bytes_for_level_base": str(self.level_base_size_bytes),
             "write_buffer_size": str(max(self.write_buffer_size_bytes, _MIN_WRITE_BUFFER_BYTES)),
+            # RocksDB itself sees to two buffers, and to one that takes writes while others merge.
+            "max_write_buffer_number": str(max(2, self.write_buffer_count)),
+            "min_write_buffer_number_to_merge": str(
+                min(self.write_buffers_to_merge, max(2, self.write_buffer_count) - 1)
+            ),
+            "level_compaction_dynamic_level_bytes": str(self.dynamic_level_size).lower(),
             "block_size": str(self.block_size_bytes),
+            "metadata_block_size": str(self.metadata_block_size_bytes),
             "filter_policy": "nullptr" if self.bloom_bits_per_key is None else "bloomfilter",
         }
         if shared_memory:
@@ -84,6 +93,29 @@ class ColumnFamilySettings:
 
 
 @dataclass(slots=True)
+class ReadSettings:
+    """How rows are read.
+
+    `readahead_bytes` of 0 lets RocksDB choose while it iterates.
+    """
+
+    verify_checksums: bool = True
+    readahead_bytes: int = 0
+    asynchronous: bool = False
+
+
+@dataclass(slots=True)
+class WriteSettings:
+    """How batches are written; there is never a write-ahead log.
+
+    With `low_priority` writes give way to compaction.
+    """
+
+    low_priority: bool = False
+    hints_inserts: bool = False
+
+
+@dataclass(slots=True)
 class DatabaseSettings:
     """Settings of one database; the defaults are Flink's."""
 
@@ -95,3 +127,19 @@ class DatabaseSettings:
     log_directory: str | None = None
     write_batch_size_bytes: int = 2 * _MIB
     statistics: bool = False
+    read: ReadSettings = field(default_factory=ReadSettings)
+    write: WriteSettings = field(default_factory=WriteSettings)
+
+    def expected_effective(self) -> dict[str, str]:
+        """Return what RocksDB must report for these settings, by its own option names."""
+        expected = {
+            "max_background_jobs": str(self.background_jobs),
+            "max_open_files": str(self.open_files),
+            "info_log_level": self.log_level.name,
+            "max_log_file_size": str(self.log_max_file_size_bytes),
+            "keep_log_file_num": str(self.log_file_count),
+            "avoid_flush_during_shutdown": "true",
+        }
+        if self.log_directory is not None:
+            expected["db_log_dir"] = self.log_directory
+        return expected

@@ -36,12 +36,14 @@ _POINT_DELETES = 256
 _LONGEST_NAMED_KEY = 1 << 20
 _VOID_BYTES = VOID.encode(VOID_NAMESPACE)
 _row_key = itemgetter(0)
-_FIRST_CACHE_ENTRIES = 1 << 14
 _SMALLEST_CACHE = 64
 # What an entry of a dictionary with its key and value takes beside what its bytes say.
 _OBJECT_BYTES = 256
 _SAMPLE = 256
 _BYTES_IN_MEMORY_PER_BYTE = 2
+# Assumed until the first write teaches the true size, so that long values cannot pile up before.
+_FIRST_ENTRY_BYTES = 4096
+_FIRST_CACHE_BYTES = 8 << 20
 
 
 class _Scope(Protocol):
@@ -85,6 +87,7 @@ class RocksDBState:
         "_backend",
         "_cache_bytes",
         "_encode_key_bytes",
+        "_entry_bytes",
         "_family",
         "_key_group",
         "_key_groups",
@@ -107,8 +110,8 @@ class RocksDBState:
         self.definition = definition
         self.codec = RowCodec(definition.value_coder)
         self.current_namespace: Any = VOID_NAMESPACE
-        self.cache_entries = _FIRST_CACHE_ENTRIES
-        self._cache_bytes = _FIRST_CACHE_ENTRIES * _OBJECT_BYTES
+        self._entry_bytes = _FIRST_ENTRY_BYTES
+        self.limit_cache(_FIRST_CACHE_BYTES)
         self._backend = backend
         self._family = family
         self._operator_name = parameters.operator_name
@@ -137,7 +140,7 @@ class RocksDBState:
     def limit_cache(self, size_bytes: int) -> None:
         """Set about how much memory the cached objects may take, dirty and clean ones together."""
         self._cache_bytes = size_bytes
-        self.cache_entries = max(_SMALLEST_CACHE, size_bytes // (2 * _OBJECT_BYTES))
+        self.cache_entries = max(_SMALLEST_CACHE, size_bytes // (2 * self._entry_bytes))
 
     def _write_rows(self, rows: list[tuple[bytes, bytes | None]]) -> None:
         """Write rows, sorted, and learn from them how large the cached objects are."""
@@ -150,8 +153,14 @@ class RocksDBState:
             self._refuse_row(error)
         sample = rows[:: len(rows) // _SAMPLE + 1]
         size = sum(len(key) + (len(value) if value is not None else 0) for key, value in sample)
-        entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(sample)
-        self.cache_entries = max(_SMALLEST_CACHE, self._cache_bytes // (2 * entry_bytes))
+        self._entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(sample)
+        self.limit_cache(self._cache_bytes)
+
+    def _learn(self, row: bytes) -> None:
+        """Let a row that was read and is longer than what is known count, little by little."""
+        found = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * len(row)
+        self._entry_bytes += (found - self._entry_bytes) // 16 + 1
+        self.limit_cache(self._cache_bytes)
 
     def _refuse_row(self, error: RowTooLargeError) -> NoReturn:
         row = error.key[self._prefix_length :]

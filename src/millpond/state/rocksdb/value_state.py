@@ -79,6 +79,8 @@ class ValueRows(RocksDBState):
                 value = self.codec.decode(row)
             except Exception as error:
                 raise self.damaged(error) from error
+            if len(row) > self._entry_bytes:
+                self._learn(row)
         if len(clean) >= self.cache_entries:
             clean.clear()
         clean[slot] = value

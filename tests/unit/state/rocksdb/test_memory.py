@@ -14,7 +14,12 @@ from millpond.common.typeinfo import Types
 from millpond.configuration.rocksdb_memory import MemorySharing, RocksDBMemory
 from millpond.datastream.state import ValueStateDescriptor
 from millpond.errors import ConfigurationError
-from millpond.state.rocksdb.memory import SlotMemories, StoreMemory
+from millpond.state.rocksdb.memory import (
+    SlotMemories,
+    StoreMemory,
+    arena_fits,
+    mutable_limit_bytes,
+)
 from millpond.state.rocksdb.settings import ColumnFamilySettings
 from millpond.state.rocksdb.store import RocksDBStateStore
 from millpond.testing.backend_harness import BackendHarness, state_of
@@ -113,6 +118,67 @@ def test_caches_write_buffers_and_objects_keep_to_a_small_budget(harness: Backen
             assert len(state._dirty) + len(state._clean) <= 2 * allowed
     # Generous here, because other tests of the process left free memory behind or took it.
     assert _resident_bytes() - before < 16 * MIB
+
+
+def test_calculate_rocksdb_mutable_limit() -> None:
+    assert mutable_limit_bytes(64 * MIB) == 56 * MIB
+    assert mutable_limit_bytes(0) == 0
+
+
+def test_validate_arena_block_size(caplog: pytest.LogCaptureFixture) -> None:
+    manager = _memory(24 * MIB).write_buffer_manager_bytes
+    assert manager == 8 * MIB
+    assert arena_fits(7 * MIB, manager)
+    assert not arena_fits(7 * MIB + 1, manager)
+    memory = StoreMemory(_memory(24 * MIB))
+    memory.adapt(ColumnFamilySettings(arena_block_size_bytes=7 * MIB))
+    assert caplog.text == ""
+    memory.adapt(ColumnFamilySettings(arena_block_size_bytes=8 * MIB))
+    assert "every block causes a flush" in caplog.text
+
+
+def test_create_shared_resources_with_expected_capacity() -> None:
+    memory = StoreMemory(_memory(24 * MIB))
+    buffers = memory.buffers
+    assert buffers is not None
+    assert buffers.capacity_bytes + memory.object_bytes == 20 * MIB == memory.memory.cache_bytes
+    assert memory.object_bytes == 6 * MIB
+
+
+def test_get_column_family_options_with_partitioned_index(tmp_path: Path) -> None:
+    store = RocksDBStateStore(
+        Configuration.from_dict({"state.backend.rocksdb.use-bloom-filter": "true"}),
+        memory=_memory(8 * MIB, partitioned=True),
+    )
+    harness = BackendHarness(store, tmp_path)
+    effective = harness.create().database.effective_options()["default"]
+    assert effective["index_type"] == "kTwoLevelIndexSearch"
+    assert effective["partition_filters"] == "true"
+    assert effective["pin_top_level_index_and_filter"] == "true"
+    harness.close()
+
+
+def test_get_db_options_with_shared_resources(tmp_path: Path) -> None:
+    harness = BackendHarness(RocksDBStateStore(memory=_memory(8 * MIB)), tmp_path)
+    backend = harness.create()
+    effective = backend.database.effective_options()["default"]
+    assert effective["cache_index_and_filter_blocks"] == "true"
+    assert effective["pin_l0_filter_and_index_blocks_in_cache"] == "true"
+    before = harness._store.memory.buffers.write_buffer_usage_bytes()
+    backend.database.column_family("default").write([(b"key", b"x" * 300_000)])
+    assert harness._store.memory.buffers.write_buffer_usage_bytes() >= before + 300_000
+    harness.close()
+
+
+def test_free_shared_resources_after_close(tmp_path: Path) -> None:
+    store = RocksDBStateStore(memory=_memory(8 * MIB))
+    harness = BackendHarness(store, tmp_path)
+    harness.create()
+    shared = weakref.ref(store.memory)
+    harness.close()
+    del harness, store
+    gc.collect()
+    assert shared() is None
 
 
 def test_each_slot_has_its_own_memory_and_subtasks_of_a_slot_share_it() -> None:

@@ -18,6 +18,7 @@ from millpond.state.rocksdb.settings import (
     CompressionType,
     DatabaseSettings,
     InfoLogLevel,
+    ReadSettings,
 )
 from millpond.state.rocksdb.store import RocksDBStateStore
 from millpond.testing.backend_harness import BackendHarness
@@ -222,3 +223,86 @@ def test_options_reach_every_column_family(tmp_path: Path) -> None:
         assert effective[family]["max_write_buffer_number"] == "3"
         assert effective[family]["index_type"] == "kTwoLevelIndexSearch"
     harness.close()
+
+
+class JavaSpelling(RocksDBOptionsFactory):
+    def createDBOptions(self, current_options: Any, handles_to_close: list[Any]) -> Any:  # noqa: N802
+        return current_options
+
+
+class BadConfigure(ConfigurableRocksDBOptionsFactory):
+    result: Any = None
+
+    def configure(self, configuration: Configuration) -> RocksDBOptionsFactory:
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+def test_a_method_in_java_s_spelling_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="a method createDBOptions") as raised:
+        load_options_factory(JavaSpelling, Configuration())
+    assert raised.value.hint == "Name it create_db_options."
+
+
+def test_a_broken_configure_is_named() -> None:
+    factory = BadConfigure()
+    with pytest.raises(ConfigurationError, match="BadConfigure returned NoneType instead of a"):
+        load_options_factory(factory, Configuration())
+    factory.result = OSError("gone")
+    with pytest.raises(ConfigurationError, match="BadConfigure raised OSError: gone"):
+        load_options_factory(factory, Configuration())
+    factory.result = ConfigurationError("mine")
+    with pytest.raises(ConfigurationError, match="mine"):
+        load_options_factory(factory, Configuration())
+
+
+def test_a_factory_that_cannot_be_imported_names_the_key() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_options_factory("no.such.Factory", Configuration())
+    assert raised.value.context["option"] == PREFIX + "options-factory"
+
+
+class Reading(RocksDBOptionsFactory):
+    value: Any = None
+
+    def create_read_options(self, current_options: Any, handles_to_close: list[Any]) -> Any:
+        current_options.verify_checksums = False
+        current_options.readahead_bytes = 1 << 20
+        return current_options
+
+    def create_write_options(self, current_options: Any, handles_to_close: list[Any]) -> Any:
+        current_options.low_priority = True
+        return self.value or current_options
+
+
+def test_read_and_write_options_of_a_factory(tmp_path: Path) -> None:
+    harness = BackendHarness(RocksDBStateStore(options_factory=Reading), tmp_path)
+    backend: Any = harness.create()
+    database = backend.database
+    assert database.settings.read == ReadSettings(verify_checksums=False, readahead_bytes=1 << 20)
+    assert database._write_options.low_pri is True
+    family = database.column_family("default")
+    family.write([(b"a", b"1"), (b"b", b"2")])
+    assert family.get(b"a") == b"1"
+    assert list(family.scan()) == [(b"a", b"1"), (b"b", b"2")]
+    assert list(family.scan(b"b")) == [(b"b", b"2")]
+    harness.close()
+    factory = Reading()
+    factory.value = "no settings"
+    with pytest.raises(ConfigurationError, match="Reading returned str instead of WriteSettings"):
+        OptionLayers(Configuration(), factory=factory).database()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("background_jobs", 0), ("log_file_count", 0), ("write_batch_size_bytes", -1)],
+)
+def test_a_factory_may_not_set_what_cannot_be(name: str, value: int) -> None:
+    class Illegal(RocksDBOptionsFactory):
+        def create_db_options(self, current_options: Any, handles_to_close: list[Any]) -> Any:
+            setattr(current_options, name, value)
+            return current_options
+
+    with pytest.raises(ConfigurationError, match=f"{name} must be at least ., not {value}"):
+        OptionLayers(Configuration(), factory=Illegal()).database()
