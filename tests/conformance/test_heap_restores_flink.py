@@ -61,6 +61,8 @@ class Accumulator(AggregateFunction):
 
 
 class FlinkReader:
+    has_checksums = False
+
     def __init__(self, snapshot, memory):
         self.snapshot = snapshot
         self.memory = memory.reader()

@@ -40,6 +40,7 @@ class LoadedCheckpoint:
         external_path: URL of its directory.
         metadata_size_bytes: length of `_metadata`.
         moved: recorded paths that were found elsewhere.
+        is_from_flink: whether Flink wrote it. Then there are no checksums, unless it was sealed.
     """
 
     metadata: CheckpointMetadata
@@ -47,11 +48,7 @@ class LoadedCheckpoint:
     external_path: str
     metadata_size_bytes: int
     moved: tuple[str, ...]
-
-    @property
-    def is_from_flink(self) -> bool:
-        """Whether Flink wrote it, so that there are no checksums."""
-        return self.source.checksums is None
+    is_from_flink: bool
 
     @property
     def reader(self) -> CheckpointReader:
@@ -95,6 +92,7 @@ def load_checkpoint(url: str, *, resolve: FileSystemResolver = get_file_system) 
         directory,
         len(data),
         tuple(files.moved),
+        is_from_flink=not file.sealed,
     )
 
 

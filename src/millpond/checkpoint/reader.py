@@ -34,7 +34,8 @@ class SnapshotSource:
 
     Attributes:
         directory: URL of the directory of `_metadata`; None for a checkpoint in memory.
-        checksums: by file name or recorded path; None for a snapshot that Flink wrote.
+        checksums: by file name or recorded path; None for a snapshot that Flink wrote
+            and nobody sealed.
     """
 
     directory: str | None
@@ -75,6 +76,11 @@ class CheckpointReader:
         self._progress = progress
         self._lock = threading.Lock()
         self._verified: set[str] = set()
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether checksums vouch for the bytes: of Millpond, or of a seal around Flink's files."""
+        return self._source.checksums is not None
 
     def open(self, handle: StreamHandle) -> BinaryIO:
         """Open a stream for reading; seekable.

@@ -58,7 +58,7 @@ def read_sidecar(data: bytes, path: str) -> dict[str, FileChecksum]:
             {name: tuple(entry) for name, entry in document["files"].items()},
             dict[str, FileChecksum],
         )
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, f"it does not decode ({error})") from error
 
 

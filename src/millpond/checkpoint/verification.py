@@ -33,7 +33,8 @@ class VerificationReport:
         checkpoint_id: None if not even the metadata can be read.
         files: number of files beside the metadata.
         size_bytes: their length, inline state included.
-        has_checksums: False for a snapshot that Flink wrote; only lengths were compared.
+        has_checksums: False for a snapshot that Flink wrote and nobody sealed; only lengths were
+            compared.
         errors: everything that is wrong; empty for a good one.
     """
 
@@ -95,6 +96,6 @@ def verify_checkpoint(
         loaded.metadata.checkpoint_id,
         len(files),
         total,
-        not loaded.is_from_flink,
+        loaded.source.checksums is not None,
         tuple(errors),
     )

@@ -95,7 +95,11 @@ def _print_report(report: VerificationReport) -> None:
         for error in report.errors:
             click.echo(f"         {error}")
         return
-    note = "" if report.has_checksums else ", lengths only: Flink records no checksums"
+    note = (
+        ""
+        if report.has_checksums
+        else ", lengths only: Flink records no checksums (millpond savepoint seal)"
+    )
     click.echo(f"good     {report.path}  {report.files} files, {report.size_bytes} bytes{note}")
 
 

@@ -1,4 +1,4 @@
-"""`millpond savepoint`: show, dump and compare savepoints and checkpoints of Millpond and Flink."""
+"""`millpond savepoint`: show, dump, compare and seal savepoints of Millpond and Flink."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from millpond.cli.savepoint_options import FORMAT
+from millpond.cli.savepoint_seal import seal_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="Print lines of JS
 
 @click.group("savepoint")
 def command() -> None:
-    """Show, dump and compare savepoints and checkpoints of Millpond and Flink.
+    """Show, dump, compare and seal savepoints and checkpoints of Millpond and Flink.
 
     No pickle is loaded unless --allow-pickle is given.
     """
@@ -91,6 +92,9 @@ def check_command(
     )
     if not print_verdicts(verdicts, as_lines=as_lines):
         sys.exit(1)
+
+
+command.add_command(seal_command)
 
 
 @command.command("show")

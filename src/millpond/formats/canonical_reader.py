@@ -97,19 +97,32 @@ class CanonicalReader:
         """
         handle = self._handle
         first, last = key_groups or (handle.first_key_group, handle.last_key_group)
-        end = self._body
+        # Groups follow each other without a gap. Where the last one ended is not known (None) if it
+        # was passed over; then the next one starts behind it at least.
+        end: int | None = self._body
+        lowest = self._body
         for index, offset in enumerate(handle.offsets):
-            key_group = handle.first_key_group + index
-            if offset == 0 or not first <= key_group <= last:
+            if offset == 0:
                 continue
-            # Flink writes groups one after the other; anything else could be read without end.
-            if offset < end:
+            key_group = handle.first_key_group + index
+            if offset < lowest or (end is not None and offset != end):
                 raise FormatError(
-                    "Key groups overlap in the stream.", key_group=key_group, offset=offset
+                    "Key groups overlap in the stream, or leave a gap.",
+                    key_group=key_group,
+                    offset=offset,
+                    expected=lowest if end is None else end,
                 )
-            self._go_to(offset)
-            yield from self._key_group(key_group)
-            end = self._stream.tell() if self.header.compressed else self._start + self._at
+            end = None
+            lowest = offset + 1
+            if first <= key_group <= last:
+                self._go_to(offset)
+                yield from self._key_group(key_group)
+                end = self._stream.tell() if self.header.compressed else self._start + self._at
+                lowest = end
+        if end is not None and end != self._size:
+            raise FormatError(
+                "Bytes are left after the last key group.", offset=end, stream_bytes=self._size
+            )
 
     def _go_to(self, offset: int) -> None:
         inside = offset - self._start
@@ -125,12 +138,14 @@ class CanonicalReader:
 
     def _key_group(self, key_group: int) -> Iterator[KeyedBlock | LongEntry]:
         state_id = self._read_state_id(key_group)
-        state_count = len(self.header.states)
-        if state_id == _END_OF_KEY_GROUP:
-            return
+        states = set(range(len(self.header.states)))
         while True:
-            if state_id >= state_count:
-                raise self._error("An entry belongs to no state.", key_group, state_id=state_id)
+            if state_id not in states:
+                raise self._error(
+                    "An entry belongs to no state, or a state stands twice.",
+                    key_group,
+                    state_id=state_id,
+                )
             entries, ended = self._entries(key_group)
             if entries:
                 yield KeyedBlock(key_group, state_id, entries)
@@ -141,6 +156,7 @@ class CanonicalReader:
                 for _ in self._pieces():
                     pass
             if ended:
+                states.remove(state_id)
                 state_id = self._read_state_id(key_group)
                 if state_id == _END_OF_KEY_GROUP:
                     break
@@ -227,7 +243,8 @@ class CanonicalReader:
         if have >= size:
             return
         pieces = [self._data[self._at :]]
-        self._start += self._at
+        if not self.header.compressed:
+            self._start += self._at
         self._at = 0
         if self.header.compressed:
             # A damaged length could ask for more than there is; frames end with the file.
@@ -250,7 +267,6 @@ class CanonicalReader:
             raise self._error("The stream ends inside an entry.", key_group)
 
     def _error(self, message: str, key_group: int, **context: int) -> FormatError:
-        where: dict[str, int] = {"key_group": key_group, **context}
-        if not self.header.compressed:
-            where["offset"] = self._start + self._at
-        return FormatError(message, hint=None, **where)
+        # Of a compressed group only the beginning has a place in the file.
+        offset = self._start if self.header.compressed else self._start + self._at
+        return FormatError(message, hint=None, offset=offset, key_group=key_group, **context)

@@ -73,7 +73,7 @@ def split_composite_key(
         FormatError: the bytes end inside a part.
     """
     if len(data) <= prefix_length:
-        raise FormatError("A composite key ends inside its key group.", key=data.hex())
+        raise FormatError("A composite key ends inside its key group.", offset=0, key=data.hex())
     key_group = int.from_bytes(data[:prefix_length], "big")
     key_end = skip_key(data, prefix_length)
     namespace_start = key_end
@@ -99,5 +99,7 @@ def _encode_length(length: int) -> bytes:
 def _expect_length(data: bytes, offset: int, length: int) -> int:
     expected = _encode_length(length)
     if data[offset : offset + len(expected)] != expected:
-        raise FormatError("A part of a composite key has another length.", key=data[:64].hex())
+        raise FormatError(
+            "A part of a composite key has another length.", offset=offset, key=data[:64].hex()
+        )
     return offset + len(expected)

@@ -146,7 +146,7 @@ def write_keyed_handle(out: BufferWriter, handle: KeyedHandle | None) -> None:
             out.utf(str(uuid.uuid5(uuid.NAMESPACE_URL, name)))
 
 
-def read_operator_state_handle(buffer: Buffer) -> OperatorStateHandle | None:
+def read_operator_state_handle(buffer: Buffer) -> OperatorStateHandle:
     """Read one operator-state handle.
 
     Raises:
@@ -154,7 +154,7 @@ def read_operator_state_handle(buffer: Buffer) -> OperatorStateHandle | None:
     """
     kind = buffer.uint8("an operator-state handle")
     if kind == _NULL:
-        return None
+        raise buffer.error("An operator state is said to be there, and is not.")
     if kind == _MERGED_FILE_OPERATOR_STATE:
         raise buffer.error(
             "Operator state in merged checkpoint files is not supported.",
@@ -179,11 +179,8 @@ def read_operator_state_handle(buffer: Buffer) -> OperatorStateHandle | None:
     return OperatorStateHandle(partitions, stream)
 
 
-def write_operator_state_handle(out: BufferWriter, handle: OperatorStateHandle | None) -> None:
+def write_operator_state_handle(out: BufferWriter, handle: OperatorStateHandle) -> None:
     """Write one operator-state handle."""
-    if handle is None:
-        out.uint8(_NULL)
-        return
     out.uint8(_PARTITIONABLE_OPERATOR_STATE)
     out.int32(len(handle.partitions))
     for name, partition in handle.partitions.items():

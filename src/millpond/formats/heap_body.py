@@ -69,9 +69,11 @@ class HeapReader:
         ends = (*handle.offsets[1:], self._size)
         for index, (start, end) in enumerate(zip(handle.offsets, ends, strict=True)):
             key_group = handle.first_key_group + index
-            if not self._body <= start <= end:
+            if start > end or (index == 0 and start != self._body):
                 raise FormatError(
-                    "Key groups overlap in the stream.", key_group=key_group, offset=start
+                    "Key groups overlap in the stream, or leave a gap.",
+                    key_group=key_group,
+                    offset=start,
                 )
             if first <= key_group <= last:
                 yield from self._key_group(key_group, start, end, states)
@@ -85,10 +87,14 @@ class HeapReader:
         if buffer.int32("a key group") != key_group:
             raise buffer.error("Another key group is here than is listed.", key_group=key_group)
         prefix = encode_key_group(key_group, self._max_parallelism)
+        missing = set(range(len(states)))
         for part in self._parts(buffer, len(states)):
             state_id = part.int16("a state id")
-            if not 0 <= state_id < len(states):
-                raise part.error("An entry belongs to no state.", state_id=state_id)
+            if state_id not in missing:
+                raise part.error(
+                    "An entry belongs to no state, or a state stands twice.", state_id=state_id
+                )
+            missing.remove(state_id)
             entries = states[state_id].read(part, prefix)
             if entries:
                 yield KeyedBlock(key_group, state_id, entries)
@@ -125,7 +131,7 @@ class _StateEntries:
     def __init__(self, state: StateMeta, header: KeyedHeader) -> None:
         value = state.serializers.get(VALUE_SERIALIZER)
         if value is None:
-            raise FormatError("A state has no value serializer.", state=state.name)
+            raise FormatError("A state has no value serializer.", offset=0, state=state.name)
         self._skip_value = java_skipper(value)
         self._is_timer = state.kind is StateMetaKind.PRIORITY_QUEUE
         self._element: SkipValue | None = None
@@ -134,7 +140,7 @@ class _StateEntries:
             return
         namespace = state.serializers.get(NAMESPACE_SERIALIZER)
         if namespace is None:
-            raise FormatError("A state has no namespace serializer.", state=state.name)
+            raise FormatError("A state has no namespace serializer.", offset=0, state=state.name)
         self._skip_namespace = java_skipper(namespace)
         self._skip_key = java_skipper(header.key_serializer)
         self._ambiguous = has_ambiguous_parts(header.key_serializer, namespace)

@@ -23,6 +23,7 @@ __all__ = (
     "JavaRow",
     "has_ambiguous_parts",
     "has_fixed_length",
+    "has_row_kind",
     "java_decoder",
     "java_skipper",
 )
@@ -58,7 +59,7 @@ def java_decoder(snapshot: SerializerSnapshot) -> JavaDecoder:
         except (struct.error, IndexError, RecursionError, UnicodeDecodeError):
             end = -1
             value = None
-        if not offset <= end <= len(data):
+        if not offset < end <= len(data):
             raise FormatError(f"The bytes hold no value of {snapshot}.", offset=offset)
         return value, end
 
@@ -77,7 +78,8 @@ def java_skipper(snapshot: SerializerSnapshot) -> Callable[[bytes, int], int]:
 
 def has_fixed_length(snapshot: SerializerSnapshot) -> bool:
     """Whether Flink counts a serializer's values as of fixed length (its getLength())."""
-    return snapshot.class_name in _FIXED or snapshot.class_name in _FIXED_NAMESPACES
+    name = snapshot.class_name
+    return name in _FIXED or name in _BOOLEANS or name in _ZEROS or name in _VOIDS
 
 
 def has_ambiguous_parts(key: SerializerSnapshot, namespace: SerializerSnapshot) -> bool:
@@ -99,10 +101,18 @@ def _decoder(snapshot: SerializerSnapshot) -> JavaDecoder:
     make, arity = _COMPOSITES.get(name, (None, None))
     nested = snapshot.nested
     if make is None or (arity is not None and len(nested) != arity):
-        raise FormatError("Values of this serializer cannot be decoded.", serializer=str(snapshot))
+        raise FormatError(
+            "Values of this serializer cannot be decoded.", offset=0, serializer=str(snapshot)
+        )
     if make is _row:
-        return _row(nested, snapshot.outer_content == b"\1")
+        return _row(nested, has_row_kind(snapshot))
     return make(*map(_decoder, nested))
+
+
+def has_row_kind(snapshot: SerializerSnapshot) -> bool:
+    """Whether a row's values start with its kind: since version 3, unless a flag denies it."""
+    version = snapshot.outer_version or 0
+    return version >= classes.ROW_KIND and snapshot.outer_content != b"\0"
 
 
 def _fixed(layout: str) -> JavaDecoder:
@@ -142,6 +152,8 @@ def _varint(data: bytes, offset: int) -> tuple[int, int]:
         offset += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if byte == 0 and shift:
+                raise IndexError  # Java writes as few bytes as a number needs
             return value, offset
         shift += 7
         if shift > 28:
@@ -173,6 +185,22 @@ def _void(data: bytes, offset: int) -> tuple[None, int]:
     return None, offset + 1
 
 
+def _zero(data: bytes, offset: int) -> tuple[None, int]:
+    if data[offset] != 0:
+        raise IndexError
+    return None, offset + 1
+
+
+def _boolean(data: bytes, offset: int) -> tuple[bool, int]:
+    return _flag(data, offset), offset + 1
+
+
+def _flag(data: bytes, offset: int) -> bool:
+    if data[offset] > 1:
+        raise IndexError
+    return data[offset] == 1
+
+
 def _big_integer(data: bytes, offset: int) -> tuple[int | None, int]:
     length = _int(data, offset)
     if 0 <= length < 4:
@@ -180,7 +208,12 @@ def _big_integer(data: bytes, offset: int) -> tuple[int | None, int]:
     end = offset + length
     if length < 0 or end > len(data):
         raise IndexError
-    return int.from_bytes(data[offset + 4 : end], "big", signed=True), end
+    value = int.from_bytes(data[offset + 4 : end], "big", signed=True)
+    # As short as it can be; 0, 1 and 10 have forms of their own.
+    shortest = (value.bit_length() if value >= 0 else (~value).bit_length()) // 8 + 1
+    if value in (0, 1, 10) or shortest != length - 4:
+        raise IndexError
+    return value, end
 
 
 def _big_decimal(data: bytes, offset: int) -> tuple[decimal.Decimal | None, int]:
@@ -198,6 +231,8 @@ def _primitive_array(layout: str) -> JavaDecoder:
     def decode(data: bytes, offset: int) -> tuple[Any, int]:
         count = _count(data, offset)
         end = offset + 4 + count * size
+        if layout == "?" and max(data[offset + 4 : end], default=0) > 1:
+            raise IndexError
         return list(struct.unpack_from(f">{count}{layout}", data, offset + 4)), end
 
     return decode
@@ -212,7 +247,10 @@ def _list(element: JavaDecoder) -> JavaDecoder:
         values: list[Any] = []
         at = offset + 4
         for _ in range(_count(data, offset)):
-            value, at = element(data, at)
+            start = at
+            value, at = element(data, start)
+            if at == start:
+                raise IndexError  # a million of nothing would take no bytes
             values.append(value)
         return values, at
 
@@ -221,7 +259,7 @@ def _list(element: JavaDecoder) -> JavaDecoder:
 
 def _object_array(element: JavaDecoder) -> JavaDecoder:
     def decode_or_null(data: bytes, offset: int) -> tuple[Any, int]:
-        return element(data, offset + 1) if data[offset] else (None, offset + 1)
+        return element(data, offset + 1) if _flag(data, offset) else (None, offset + 1)
 
     return _list(decode_or_null)
 
@@ -229,7 +267,7 @@ def _object_array(element: JavaDecoder) -> JavaDecoder:
 def _map(key: JavaDecoder, value: JavaDecoder) -> JavaDecoder:
     def pair(data: bytes, offset: int) -> tuple[Any, int]:
         map_key, at = key(data, offset)
-        if data[at]:
+        if _flag(data, at):
             return (map_key, None), at + 1
         map_value, at = value(data, at + 1)
         return (map_key, map_value), at
@@ -261,10 +299,11 @@ def _row(nested: tuple[SerializerSnapshot, ...], with_kind: bool) -> JavaDecoder
     fields = [_decoder(snapshot) for snapshot in nested]
     first = 2 if with_kind else 0
     mask_size = (first + len(fields) + 7) // 8
+    unused = (1 << mask_size * 8 - first - len(fields)) - 1
 
     def decode(data: bytes, offset: int) -> tuple[Any, int]:
         at = offset + mask_size
-        if at > len(data):
+        if at > len(data) or (unused and data[at - 1] & unused):
             raise IndexError
         values: list[Any] = []
         for index, field in enumerate(fields, first):
@@ -289,7 +328,6 @@ def _timer(key: JavaDecoder, namespace: JavaDecoder) -> JavaDecoder:
 
 
 _FIXED: Final = {
-    **{classes.basic_class(name): "?" for name in ("Boolean", "BooleanValue")},
     **{classes.basic_class(name): "b" for name in ("Byte", "ByteValue")},
     **{classes.basic_class(name): "h" for name in ("Short", "ShortValue")},
     **{classes.basic_class(name): "H" for name in ("Char", "CharValue")},
@@ -307,15 +345,14 @@ _FIXED: Final = {
     classes.COUNT_WINDOW: "q",
 }
 
-_FIXED_NAMESPACES: Final = {
-    classes.VOID_NAMESPACE,
-    classes.GLOBAL_WINDOW,
-    classes.basic_class("Void"),
-    classes.basic_class("NullValue"),
-}
+_BOOLEANS: Final = {classes.basic_class("Boolean"), classes.basic_class("BooleanValue")}
+_ZEROS: Final = {classes.VOID_NAMESPACE, classes.GLOBAL_WINDOW}
+_VOIDS: Final = {classes.basic_class("Void"), classes.basic_class("NullValue")}
 
 _SPECIAL: Final[dict[str, JavaDecoder]] = {
-    **dict.fromkeys(_FIXED_NAMESPACES, _void),
+    **dict.fromkeys(_ZEROS, _zero),
+    **dict.fromkeys(_VOIDS, _void),
+    **dict.fromkeys(_BOOLEANS, _boolean),
     classes.STRING: _string,
     classes.basic_class("StringValue"): _string,
     classes.BYTES: _bytes,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, final
 
 from millpond.formats.canonical_reader import CanonicalReader
 from millpond.formats.composite_key import prefix_length_of
+from millpond.formats.entry_check import EntryCheck
 from millpond.formats.handles import IncrementalHandle, KeyedHandle, KeyGroupsHandle
 from millpond.formats.heap_body import HeapReader
 from millpond.formats.heap_increments import HeapIncrementsReader, is_heap_increments
@@ -41,16 +42,28 @@ class KeyedStateReader(Protocol):
 
 
 def open_keyed_state(
-    handle: KeyedHandle, open_stream: Callable[[StreamHandle], BinaryIO], max_parallelism: int
+    handle: KeyedHandle,
+    open_stream: Callable[[StreamHandle], BinaryIO],
+    max_parallelism: int,
+    *,
+    check: bool = True,
 ) -> KeyedStateReader:
     """Return the reader for a handle of managed keyed state.
 
     `open_stream` opens the streams that the handle names, seekable. The reader must be used up
-    before they are closed.
+    before they are closed. With `check` every entry is examined (`EntryCheck`): for streams that
+    no checksum vouches for.
 
     Raises:
         FormatError: the header of the state is damaged.
     """
+    reader = _reader(handle, open_stream, max_parallelism)
+    return _CheckedReader(reader, max_parallelism) if check else reader
+
+
+def _reader(
+    handle: KeyedHandle, open_stream: Callable[[StreamHandle], BinaryIO], max_parallelism: int
+) -> KeyedStateReader:
     if isinstance(handle, IncrementalHandle):
         if is_heap_increments(handle):
             return HeapIncrementsReader(handle, open_stream)
@@ -59,6 +72,22 @@ def open_keyed_state(
     if handle.savepoint or _looks_canonical(stream, handle):
         return CanonicalReader(stream, handle)
     return HeapReader(stream, handle, max_parallelism)
+
+
+@final
+class _CheckedReader:
+    """A reader whose entries are examined before anybody gets them."""
+
+    def __init__(self, reader: KeyedStateReader, max_parallelism: int) -> None:
+        self.header = reader.header
+        self._reader = reader
+        self._max_parallelism = max_parallelism
+
+    def blocks(self, key_groups: tuple[int, int] | None = None) -> Iterator[KeyedBlock]:
+        examine = EntryCheck(self.header, self._max_parallelism).check
+        for block in self._reader.blocks(key_groups):
+            examine(block)
+            yield block
 
 
 def _looks_canonical(stream: BinaryIO, handle: KeyGroupsHandle) -> bool:

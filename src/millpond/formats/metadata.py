@@ -7,6 +7,8 @@ MetadataV6Serializer).
 
 from __future__ import annotations
 
+import mmh3
+
 from millpond.errors import FormatError
 from millpond.formats.buffer import Buffer, BufferWriter
 from millpond.formats.handle_encoding import (
@@ -36,6 +38,7 @@ METADATA_FILE_NAME = "_metadata"
 _MAGIC = 0x4960672D
 _MASTER_STATE_MAGIC = 0xC96B1696 - (1 << 32)
 _WRITTEN_VERSION = 3
+_JAVA_OBJECT = bytes.fromhex("aced0005")
 _MAX_PARALLELISM = 32768
 
 
@@ -72,6 +75,8 @@ def read_metadata(data: bytes) -> CheckpointMetadata:
         operators[operator.operator_id] = operator
     properties = b""
     if version >= 4:
+        if not buffer.data.startswith(_JAVA_OBJECT, buffer.offset):
+            raise buffer.error("The checkpoint properties are no serialized Java object.")
         properties = buffer.take(buffer.remaining)
     else:
         buffer.expect_end("the operators")
@@ -131,6 +136,10 @@ def _read_operator(buffer: Buffer, version: int) -> OperatorState:
         name = buffer.utf("the name of an operator")
         uid = buffer.utf("the uid of an operator")
     operator_id = buffer.take(16, "an operator id")
+    if uid and mmh3.hash_bytes(uid.encode("utf-8", "surrogatepass"), 0) != operator_id:
+        raise buffer.error(
+            "The id of an operator is not that of its uid.", uid=uid, operator=operator_id.hex()
+        )
     parallelism = buffer.int32("a parallelism")
     max_parallelism = buffer.int32("a max parallelism")
     if not 0 < parallelism <= max_parallelism <= _MAX_PARALLELISM:
@@ -157,7 +166,7 @@ def _read_operator(buffer: Buffer, version: int) -> OperatorState:
         if index >= parallelism or index in subtasks:
             raise buffer.error("Impossible subtask index.", index=index, parallelism=parallelism)
         subtask = SubtaskState(finished=True) if ended else _read_subtask(buffer, version)
-        _check_key_groups(buffer, subtask, max_parallelism)
+        _check_key_groups(buffer, subtask, index, parallelism, max_parallelism)
         subtasks[index] = subtask
     return OperatorState(
         operator_id, parallelism, max_parallelism, subtasks, coordinator, finished, name, uid
@@ -200,12 +209,12 @@ def _read_coordinator(buffer: Buffer) -> InlineHandle | None:
 def _read_subtask(buffer: Buffer, version: int) -> SubtaskState:
     if version == 2:
         buffer.int64("a duration")
-        if buffer.int32("a number of legacy states") > 0:
+        if buffer.int32("a number of legacy states") != 0:
             raise buffer.error("State of Flink 1.1 cannot be read.")
     operator_managed = operator_raw = None
-    if buffer.int32("a managed operator state") != 0:
+    if _is_there(buffer, "a managed operator state"):
         operator_managed = read_operator_state_handle(buffer)
-    if buffer.int32("a raw operator state") != 0:
+    if _is_there(buffer, "a raw operator state"):
         operator_raw = read_operator_state_handle(buffer)
     keyed_managed = _as_tuple(read_keyed_handle(buffer))
     keyed_raw = _as_tuple(read_keyed_handle(buffer))
@@ -219,15 +228,28 @@ def _read_subtask(buffer: Buffer, version: int) -> SubtaskState:
     return SubtaskState(operator_managed, operator_raw, keyed_managed, keyed_raw)
 
 
+def _is_there(buffer: Buffer, what: str) -> bool:
+    flag = buffer.int32(what)
+    if flag not in (0, 1):
+        raise buffer.error(f"It is neither said that {what} is there nor that not.", flag=flag)
+    return flag == 1
+
+
 def _as_tuple(handle: KeyedHandle | None) -> tuple[KeyedHandle, ...]:
     return () if handle is None else (handle,)
 
 
-def _check_key_groups(buffer: Buffer, subtask: SubtaskState, max_parallelism: int) -> None:
+def _check_key_groups(
+    buffer: Buffer, subtask: SubtaskState, index: int, parallelism: int, max_parallelism: int
+) -> None:
+    # KeyGroupRangeAssignment.computeKeyGroupRangeForOperatorIndex.
+    first = (index * max_parallelism + parallelism - 1) // parallelism
+    last = ((index + 1) * max_parallelism - 1) // parallelism
     for handle in (*subtask.keyed_managed, *subtask.keyed_raw):
-        if handle.last_key_group >= max_parallelism:
+        if (handle.first_key_group, handle.last_key_group) != (first, last):
             raise buffer.error(
-                "A key group is outside of the max parallelism.",
-                key_group=handle.last_key_group,
+                "The key groups of a subtask are not those that it owns.",
+                key_groups=f"{handle.first_key_group} to {handle.last_key_group}",
+                expected=f"{first} to {last}",
                 max_parallelism=max_parallelism,
             )

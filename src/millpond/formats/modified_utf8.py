@@ -28,12 +28,15 @@ def decode_modified_utf8(data: bytes) -> str:
     Raises:
         FormatError: the bytes are not modified UTF-8.
     """
-    if data.isascii():
+    if data.isascii() and b"\0" not in data:
         return data.decode("ascii")
     try:
         text = data.replace(b"\xc0\x80", b"\0").decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         raise FormatError("The bytes are not modified UTF-8.", offset=error.start) from None
     if any(character > "\uffff" for character in text):
-        raise FormatError("A four-byte sequence does not exist in modified UTF-8.")
-    return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")
+        raise FormatError("A four-byte sequence does not exist in modified UTF-8.", offset=0)
+    text = text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")
+    if encode_modified_utf8(text) != data:
+        raise FormatError("Java does not write text in this way.", offset=0)
+    return text

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ("NativeReader", "merge_versions")
 
 _BLOCK_ENTRIES = 4096
+_DEFAULT = "default"
 _BLOCK_BYTES = 1 << 20
 # The number behind the key of a list's element.
 _ELEMENT_NUMBER_BYTES = 8
@@ -130,30 +131,40 @@ class NativeReader:
         files = dict((*self._handle.shared, *self._handle.private))
         by_number = {int(match[1]): name for name in files if (match := _SST_NAME.fullmatch(name))}
         manifest = self._read_manifest(files)
-        live: list[tuple[str | None, int, int | None]]
-        if manifest is None:
-            live = [(None, number, None) for number in by_number]
-        else:
-            live = [
-                (manifest.column_families.get(family), file.number, file.smallest_sequence)
-                for family, family_files in manifest.files.items()
-                for file in family_files.values()
-            ]
+        self._check_names(manifest)
+        live = [
+            (manifest.column_families[family], file.number, file.smallest_sequence)
+            for family, family_files in manifest.files.items()
+            for file in family_files.values()
+        ]
         families: dict[str, list[SstFile]] = {}
         for family, number, sequence in live:
             name = by_number.get(number)
             if name is None:
-                raise FormatError("A table file is missing.", file=f"{number:06}.sst")
+                raise FormatError("A table file is missing.", offset=0, file=f"{number:06}.sst")
             stream = self._open(files[name])
             streams.append(stream)
             table = SstFile(stream, name, sequence)
-            families.setdefault(family or table.column_family, []).append(table)
+            families.setdefault(family, []).append(table)
         return families
 
-    def _read_manifest(self, files: dict[str, StreamHandle]) -> Manifest | None:
+    def _check_names(self, manifest: Manifest) -> None:
+        """A state that is looked for under another name would be empty."""
+        names = {state.name for state in self.header.states}
+        families = manifest.column_families
+        used = {families.get(family) for family, files in manifest.files.items() if files}
+        if not names <= set(families.values()) or not used - {_DEFAULT} <= names:
+            raise FormatError(
+                "The column families of a database are not the states of its header.",
+                offset=0,
+                states=sorted(names),
+                column_families=sorted(families.values()),
+            )
+
+    def _read_manifest(self, files: dict[str, StreamHandle]) -> Manifest:
         names = [name for name in files if name.startswith("MANIFEST-")]
         if len(names) != 1:
-            return None
+            raise FormatError("A RocksDB database has one manifest.", offset=0, manifests=names)
         with self._open(files[names[0]]) as stream:
             return read_manifest(read_exactly(stream, stream_size(stream), "a manifest"))
 
@@ -203,6 +214,7 @@ def _resolve(
         elif version.kind not in (DELETE, SINGLE_DELETE):
             raise FormatError(
                 "A table file holds entries of an unknown kind.",
+                offset=0,
                 hint="Take a savepoint in canonical format instead.",
                 kind=version.kind,
             )

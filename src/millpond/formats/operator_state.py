@@ -7,6 +7,7 @@ DefaultOperatorStateBackendSnapshotStrategy).
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,12 @@ from millpond.errors import FormatError
 from millpond.formats.buffer import Buffer, BufferWriter
 from millpond.formats.handles import DistributionMode, OperatorStateHandle, OperatorStatePartition
 from millpond.formats.java_values import java_decoder
-from millpond.formats.snappy_frames import frame_stream_start, frames, read_frame
+from millpond.formats.snappy_frames import (
+    STREAM_IDENTIFIER,
+    frame_stream_start,
+    frames,
+    read_frame,
+)
 from millpond.formats.state_meta import (
     DISTRIBUTION_MODE,
     KEY_SERIALIZER,
@@ -32,7 +38,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from millpond.formats.byte_output import ByteOutput
-    from millpond.formats.serializer_snapshot import SerializerSnapshot
 
 __all__ = (
     "OperatorStateContent",
@@ -86,12 +91,16 @@ def read_operator_state_header(buffer: Buffer) -> OperatorStateHeader:
         raise buffer.error("Unknown version of an operator state stream.", version=version)
     compressed = buffer.boolean("the compression flag") if version >= 6 else False
     groups = []
+    names: set[str] = set()
     for kind in (StateMetaKind.OPERATOR, StateMetaKind.BROADCAST):
         metas = []
         for _ in range(buffer.count("operator states", 14, int16=True)):
             meta = read_state_meta(buffer)
-            if meta.kind is not kind or VALUE_SERIALIZER not in meta.serializers:
-                raise buffer.error("An operator state is of an impossible kind.", state=meta.name)
+            if meta.kind is not kind or meta.name in names:
+                raise buffer.error(
+                    "An operator state is of an impossible kind, or stands twice.", state=meta.name
+                )
+            names.add(meta.name)
             metas.append(meta)
         groups.append(tuple(metas))
     return OperatorStateHeader(groups[0], groups[1], compressed)
@@ -157,25 +166,54 @@ def read_operator_state(stream: BinaryIO, handle: OperatorStateHandle) -> Operat
     data = read_exactly(stream, stream_size(stream), "an operator state stream")
     buffer = Buffer(data)
     header = read_operator_state_header(buffer)
-    content = OperatorStateContent(header)
-    ends = _ends(handle, buffer.offset, len(data))
+    content = OperatorStateContent(
+        header,
+        {meta.name: [] for meta in header.lists},
+        {meta.name: [] for meta in header.broadcasts},
+    )
+    ends = _ends(handle, buffer.offset + _skipped(data, buffer.offset, header), len(data))
     metas = {meta.name: meta for meta in (*header.lists, *header.broadcasts)}
+    if set(metas) != set(handle.partitions):
+        raise buffer.error(
+            "The stream holds other states than are listed.",
+            states=sorted(metas),
+            listed=sorted(handle.partitions),
+        )
     for name, partition in handle.partitions.items():
-        meta = metas.get(name)
-        if meta is None:
-            raise FormatError("The stream does not hold a state that is listed.", state=name)
-        pieces = [_piece(data, at, ends[at], header) for at in partition.offsets]
-        try:
-            if meta.kind is StateMetaKind.OPERATOR:
-                decode = java_decoder(meta.serializers[VALUE_SERIALIZER])
-                content.lists[name] = [decode(piece, 0)[0] for piece in pieces]
-            else:
-                content.broadcasts[name] = [
-                    entry for piece in pieces for entry in _broadcast_entries(piece, meta)
-                ]
-        except FormatError as error:
-            raise FormatError("An operator state is damaged.", state=name) from error
+        meta = metas[name]
+        if _mode(meta) is not partition.mode:
+            raise buffer.error("A state is listed with another distribution mode.", state=name)
+        for at in partition.offsets:
+            try:
+                _read_element(content, meta, _piece(data, at, ends[at], header))
+            except FormatError as error:
+                raise FormatError(
+                    f"An operator state is damaged: {error.message}", offset=at, state=name
+                ) from error
     return content
+
+
+def _read_element(content: OperatorStateContent, meta: StateMeta, piece: bytes) -> None:
+    if meta.kind is StateMetaKind.BROADCAST:
+        content.broadcasts[meta.name].extend(_broadcast_entries(piece, meta))
+        return
+    element, end = java_decoder(meta.serializers[VALUE_SERIALIZER])(piece, 0)
+    _expect_end(piece, end)
+    content.lists[meta.name].append(element)
+
+
+def _expect_end(piece: bytes, end: int) -> None:
+    if end != len(piece):
+        raise FormatError("Bytes are left after an element.", offset=end)
+
+
+def _skipped(data: bytes, body: int, header: OperatorStateHeader) -> int:
+    """Return what stands between the header and the first element: a framed stream's identifier."""
+    if not header.compressed:
+        return 0
+    if not data.startswith(STREAM_IDENTIFIER, body):
+        raise FormatError("A Snappy stream does not start with its identifier.", offset=body)
+    return len(STREAM_IDENTIFIER)
 
 
 def _mode(meta: StateMeta) -> DistributionMode:
@@ -206,13 +244,18 @@ def _write(out: ByteOutput, data: bytes, header: OperatorStateHeader) -> None:
 def _ends(handle: OperatorStateHandle, body: int, size: int) -> dict[int, int]:
     """Return where the element that starts at an offset ends at the latest."""
     offsets = sorted(at for part in handle.partitions.values() for at in part.offsets)
-    # Without any element there is no end either.
-    following = [*offsets[1:], size] if offsets else []
-    for at, end in zip(offsets, following, strict=True):
-        # Elements that share bytes could multiply a small file.
-        if not body <= at < end <= size:
+    # Elements that share bytes could multiply a small file; bytes in no element could be anything.
+    if (offsets or [size])[0] != body:
+        raise FormatError(
+            "The elements of an operator state do not follow its header.", offset=body
+        )
+    ends = dict(itertools.pairwise([*offsets, size]))
+    for at, end in ends.items():
+        if at >= end:
             raise FormatError("Elements overlap in an operator state stream.", offset=at)
-    return dict(zip(offsets, following, strict=True))
+    if len(ends) != len(offsets):
+        raise FormatError("Elements overlap in an operator state stream.", offset=body)
+    return ends
 
 
 def _piece(data: bytes, start: int, end: int, header: OperatorStateHeader) -> bytes:
@@ -226,10 +269,7 @@ def _piece(data: bytes, start: int, end: int, header: OperatorStateHeader) -> by
 
 
 def _broadcast_entries(piece: bytes, meta: StateMeta) -> list[tuple[Any, Any]]:
-    key_serializer: SerializerSnapshot | None = meta.serializers.get(KEY_SERIALIZER)
-    if key_serializer is None:
-        raise FormatError("A broadcast state has no key serializer.")
-    decode_key = java_decoder(key_serializer)
+    decode_key = java_decoder(meta.serializers[KEY_SERIALIZER])
     decode_value = java_decoder(meta.serializers[VALUE_SERIALIZER])
     buffer = Buffer(piece)
     count = buffer.count("broadcast entries")
@@ -239,4 +279,8 @@ def _broadcast_entries(piece: bytes, meta: StateMeta) -> list[tuple[Any, Any]]:
         key, at = decode_key(piece, at)
         value, at = decode_value(piece, at)
         entries.append((key, value))
+    _expect_end(piece, at)
+    keys = [key for key, _ in entries if isinstance(key, bytes)]
+    if len(set(keys)) != len(keys):
+        raise FormatError("A key stands twice in a broadcast state.", offset=buffer.offset)
     return entries

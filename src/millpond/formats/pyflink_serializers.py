@@ -81,7 +81,7 @@ def tuple_snapshot(*fields: SerializerSnapshot) -> SerializerSnapshot:
     """Return the snapshot of a TupleSerializer; Flink's tuples have 1 to 25 fields."""
     if not 0 < len(fields) <= 25:
         raise FormatError("Flink's tuples have 1 to 25 fields.", fields=len(fields))
-    java_class = f"org.apache.flink.api.java.tuple.Tuple{len(fields)}"
+    java_class = f"{classes.FLINK_TUPLE}{len(fields)}"
     return SerializerSnapshot(classes.TUPLE, fields, 2, _utf(java_class))
 
 

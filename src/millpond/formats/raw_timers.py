@@ -11,7 +11,10 @@ from millpond.errors import FormatError
 from millpond.formats import serializer_classes as classes
 from millpond.formats.buffer import Buffer
 from millpond.formats.composite_key import encode_key_group
+from millpond.formats.entry_check import EntryCheck
 from millpond.formats.java_values import java_skipper
+from millpond.formats.keyed_block import KeyedBlock
+from millpond.formats.keyed_header import KeyedHeader
 from millpond.formats.pyflink_serializers import timer_state_name
 from millpond.formats.pyflink_values import encode_timer
 from millpond.formats.serializer_snapshot import SerializerSnapshot, read_serializer_snapshot
@@ -49,14 +52,20 @@ def read_raw_timers(
     ends = (*handle.offsets[1:], size)
     for index, (start, end) in enumerate(zip(handle.offsets, ends, strict=True)):
         key_group = handle.first_key_group + index
-        if not 0 <= start <= end:
-            raise FormatError("Key groups overlap.", key_group=key_group, offset=start)
+        if start > end or (index == 0 and start != 0):
+            raise FormatError(
+                "Key groups of timers overlap, or leave a gap.", key_group=key_group, offset=start
+            )
         if not first <= key_group <= last:
             continue
         stream.seek(start)
         buffer = Buffer(read_exactly(stream, end - start, "a key group"), origin=start)
         prefix = encode_key_group(key_group, max_parallelism)
-        yield from ((key_group, *timers) for timers in _key_group(buffer, prefix))
+        for meta, entries in _key_group(buffer, prefix):
+            key = meta.serializers[VALUE_SERIALIZER].nested[0]
+            header = KeyedHeader(key, (meta,), compressed=False)
+            EntryCheck(header, max_parallelism).check(KeyedBlock(key_group, 0, entries))
+            yield key_group, meta, entries
 
 
 def _key_group(

@@ -59,21 +59,25 @@ class TimerEntry(NamedTuple):
 
 
 def read_keyed_content(
-    operator: OperatorState, open_stream: Callable[[StreamHandle], BinaryIO]
+    operator: OperatorState,
+    open_stream: Callable[[StreamHandle], BinaryIO],
+    *,
+    check: bool = True,
 ) -> Iterator[KeyedEntry | TimerEntry]:
     """Iterate over the keyed state and the timers of all subtasks of an operator.
 
-    `open_stream` opens a stream of the snapshot, seekable; streams are closed after use.
+    `open_stream` opens a stream of the snapshot, seekable; streams are closed after use. `check`
+    examines every entry; it can be left out where checksums vouch for the streams.
 
     Raises:
         FormatError: the state is damaged or of a kind that cannot be read.
     """
     for subtask in operator.subtasks.values():
         for handle in subtask.keyed_managed:
-            yield from _managed(handle, operator, open_stream)
+            yield from _managed(handle, operator, open_stream, check=check)
         for raw in subtask.keyed_raw:
             if isinstance(raw, IncrementalHandle):
-                raise FormatError("Raw keyed state is no RocksDB database.")
+                raise FormatError("Raw keyed state is no RocksDB database.", offset=0)
             with open_stream(raw.stream) as stream:
                 for key_group, meta, entries in read_raw_timers(
                     stream, raw, operator.max_parallelism
@@ -98,14 +102,18 @@ def read_operator_content(
 
 
 def _managed(
-    handle: KeyedHandle, operator: OperatorState, open_stream: Callable[[StreamHandle], BinaryIO]
+    handle: KeyedHandle,
+    operator: OperatorState,
+    open_stream: Callable[[StreamHandle], BinaryIO],
+    *,
+    check: bool,
 ) -> Iterator[KeyedEntry | TimerEntry]:
     with contextlib.ExitStack() as streams:
 
         def opened(stream: StreamHandle) -> BinaryIO:
             return streams.enter_context(open_stream(stream))
 
-        reader = open_keyed_state(handle, opened, operator.max_parallelism)
+        reader = open_keyed_state(handle, opened, operator.max_parallelism, check=check)
         key_serializer = reader.header.key_serializer
         splitters = [
             _splitter(meta, key_serializer, operator.max_parallelism)
@@ -122,9 +130,8 @@ def _splitter(
 ) -> Callable[[int, bytes, bytes], Any]:
     if meta.kind is StateMetaKind.PRIORITY_QUEUE:
         return _timer_splitter(meta, max_parallelism)
-    namespace = meta.serializers.get(NAMESPACE_SERIALIZER)
-    if key_serializer is None or namespace is None:
-        raise FormatError("A state has no namespace serializer.", state=meta.name)
+    namespace = meta.serializers[NAMESPACE_SERIALIZER]
+    assert key_serializer is not None
     prefix_length = prefix_length_of(max_parallelism)
     skip_key = java_skipper(key_serializer)
     skip_namespace = java_skipper(namespace)
@@ -136,7 +143,10 @@ def _splitter(
         )
         if parts.key_group != key_group:
             raise FormatError(
-                "A key lies in the wrong key group.", state=meta.name, key_group=key_group
+                "A key lies in the wrong key group.",
+                offset=0,
+                state=meta.name,
+                key_group=key_group,
             )
         return KeyedEntry(meta, key_group, parts.key, parts.namespace, parts.user_key, value)
 
@@ -146,10 +156,10 @@ def _splitter(
 def _timer_splitter(
     meta: StateMeta, max_parallelism: int
 ) -> Callable[[int, bytes, bytes], TimerEntry]:
-    timer = meta.serializers.get(VALUE_SERIALIZER)
+    timer = meta.serializers[VALUE_SERIALIZER]
     service = timer_service_of(meta.name)
-    if timer is None or len(timer.nested) != 2 or service is None:
-        raise FormatError("A priority queue holds no timers.", state=meta.name)
+    if service is None:
+        raise FormatError("A priority queue holds no timers.", offset=0, state=meta.name)
     prefix_length = prefix_length_of(max_parallelism)
     skip_key = java_skipper(timer.nested[0])
     skip_timer = java_skipper(timer)
@@ -157,7 +167,7 @@ def _timer_splitter(
     def split(key_group: int, data: bytes, value: bytes) -> TimerEntry:
         wrong_group = int.from_bytes(data[:prefix_length], "big") != key_group
         if wrong_group or value or skip_timer(data, prefix_length) != len(data):
-            raise FormatError("A timer is damaged.", state=meta.name, key_group=key_group)
+            raise FormatError("A timer is damaged.", offset=0, state=meta.name, key_group=key_group)
         timestamp, key, namespace = decode_timer(data, prefix_length, skip_key)
         return TimerEntry(meta, *service, key_group, timestamp, key, namespace)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = (
     "BYTES",
     "BYTE_ARRAY_WRAPPER",
     "COMPOSITE_CLASSES",
     "COUNT_WINDOW",
+    "FLINK_TUPLE",
     "GENERIC_ARRAY",
     "GLOBAL_WINDOW",
     "LIST",
     "LONG",
     "MAP",
     "ROW",
+    "ROW_KIND",
+    "ROW_KIND_FLAG",
     "SIMPLE_CLASSES",
     "STREAMING_TIME_WINDOW",
     "STRING",
@@ -24,6 +27,7 @@ __all__ = (
     "TTL",
     "TUPLE",
     "VOID_NAMESPACE",
+    "Composite",
     "OuterContent",
     "array_class",
     "basic_class",
@@ -104,13 +108,41 @@ SIMPLE_CLASSES: Final = frozenset(
 )
 """Snapshot classes without content."""
 
+FLINK_TUPLE: Final = "org.apache.flink.api.java.tuple.Tuple"
+"""Java class of tuples, before the number of fields."""
+
+ROW_KIND: Final = 3
+"""Version of a row's content since which values start with the row kind."""
+
+ROW_KIND_FLAG: Final = 4
+"""Version of a row's content since which a flag says whether they do."""
+
+
+class Composite(NamedTuple):
+    """A snapshot class made of others.
+
+    Attributes:
+        content: what it holds besides nested snapshots.
+        versions: of that content.
+        nested: how many nested snapshots it has, at least and at most.
+    """
+
+    content: OuterContent
+    versions: tuple[int, ...]
+    nested: tuple[int, int]
+
+
+_MAX_TUPLE_FIELDS = 25
+_MAX_ROW_FIELDS = 1 << 15
+
 COMPOSITE_CLASSES: Final = {
-    LIST: OuterContent.NOTHING,
-    MAP: OuterContent.NOTHING,
-    TIMER: OuterContent.NOTHING,
-    TTL: OuterContent.NOTHING,
-    ROW: OuterContent.ROW_KIND_FLAG,
-    TUPLE: OuterContent.CLASS_NAME,
-    GENERIC_ARRAY: OuterContent.CLASS_NAME,
+    LIST: Composite(OuterContent.NOTHING, (1,), (1, 1)),
+    MAP: Composite(OuterContent.NOTHING, (1,), (2, 2)),
+    TIMER: Composite(OuterContent.NOTHING, (2,), (2, 2)),
+    TTL: Composite(OuterContent.NOTHING, (2,), (2, 2)),
+    # Flink 1.11 wrote the row kind with values first (3), 1.13 said so in a flag (4).
+    ROW: Composite(OuterContent.ROW_KIND_FLAG, (2, 3, 4), (0, _MAX_ROW_FIELDS)),
+    TUPLE: Composite(OuterContent.CLASS_NAME, (2,), (1, _MAX_TUPLE_FIELDS)),
+    GENERIC_ARRAY: Composite(OuterContent.CLASS_NAME, (1,), (1, 1)),
 }
-"""Snapshot classes made of others. Unknown ones are taken to hold nothing else."""
+"""Unknown composites are taken to hold nothing besides nested snapshots."""

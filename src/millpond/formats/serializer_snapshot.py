@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from millpond.formats.serializer_classes import (
     COMPOSITE_CLASSES,
+    FLINK_TUPLE,
+    ROW_KIND_FLAG,
     SIMPLE_CLASSES,
+    TUPLE,
+    Composite,
     OuterContent,
 )
 
@@ -33,10 +37,13 @@ SNAPSHOT_VERSION: Final = 3
 """Version of every snapshot class that Flink 1.8 to 2.3 writes."""
 
 _WRAPPER_VERSION = 2
+# Version of simple snapshots that repeat the name of the serializer, Flink 1.7 and older.
+_NAMING_VERSION = 2
 _COMPOSITE_MAGIC = 911108
 _NESTED_MAGIC = 1333245
 _NESTED_VERSION = 1
 _MAX_DEPTH = 40
+_UNKNOWN = Composite(OuterContent.NOTHING, (), (0, 1 << 15))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +105,10 @@ def read_serializer_snapshot(buffer: Buffer, depth: int = 0) -> SerializerSnapsh
     class_name = buffer.utf("the class name of a serializer snapshot")
     version = buffer.int32("the version of a serializer snapshot")
     if class_name in SIMPLE_CLASSES:
-        if version == 2:
-            buffer.utf("the class name of a serializer")
+        if version == _NAMING_VERSION:
+            named = buffer.utf("the class name of a serializer")
+            if named != class_name.rpartition("$")[0]:
+                raise buffer.error("A serializer snapshot names another class.", serializer=named)
         elif version != SNAPSHOT_VERSION:
             raise buffer.error(
                 "Unknown version of a serializer snapshot.", version=version, serializer=class_name
@@ -138,10 +147,17 @@ def _read_composite(buffer: Buffer, class_name: str, depth: int) -> SerializerSn
         raise _unknown(buffer, class_name)
     outer_version = buffer.int32("a composite serializer snapshot")
     start = buffer.offset
-    content = COMPOSITE_CLASSES.get(class_name, OuterContent.NOTHING)
-    if content is OuterContent.CLASS_NAME:
-        buffer.utf("a class name")
-    elif content is OuterContent.ROW_KIND_FLAG and outer_version >= 4:
+    composite = COMPOSITE_CLASSES.get(class_name, _UNKNOWN)
+    if composite.versions and outer_version not in composite.versions:
+        raise buffer.error(
+            "Unknown version of a serializer snapshot.",
+            version=outer_version,
+            serializer=class_name,
+        )
+    java_class = ""
+    if composite.content is OuterContent.CLASS_NAME:
+        java_class = buffer.utf("a class name")
+    elif composite.content is OuterContent.ROW_KIND_FLAG and outer_version >= ROW_KIND_FLAG:
         buffer.boolean("a row kind flag")
     outer_content = buffer.data[start : buffer.offset]
     if buffer.int32("nested serializer snapshots") != _NESTED_MAGIC:
@@ -153,6 +169,14 @@ def _read_composite(buffer: Buffer, class_name: str, depth: int) -> SerializerSn
         read_serializer_snapshot(buffer, depth + 1)
         for _ in range(buffer.count("nested serializer snapshots", 6))
     )
+    fewest, most = composite.nested
+    count = len(nested)
+    # A user's own subclass of a tuple has another name than Flink's, which tell their fields.
+    misnamed = java_class.startswith(FLINK_TUPLE) and java_class != f"{FLINK_TUPLE}{count}"
+    if not fewest <= count <= most or (class_name == TUPLE and misnamed):
+        raise buffer.error(
+            "Impossible number of nested serializer snapshots.", serializer=class_name, nested=count
+        )
     return SerializerSnapshot(class_name, nested, outer_version, outer_content)
 
 

@@ -161,10 +161,15 @@ class SstFile:
             return footer[0], self._read_footer_6(footer), None
         if not 2 <= version <= 5:
             raise FormatError(
-                "Table files of this version cannot be read.", file=self._name, version=version
+                "Table files of this version cannot be read.",
+                offset=self._size - 12,
+                file=self._name,
+                version=version,
             )
         meta, at = _read_handle(footer, 1)
-        index, _ = _read_handle(footer, at)
+        index, at = _read_handle(footer, at)
+        if footer[at:41].strip(b"\0"):
+            raise self._error("A table footer is damaged.", self._size - _FOOTER_BYTES + at)
         return footer[0], meta, index
 
     def _read_footer_6(self, footer: bytes) -> tuple[int, int]:

@@ -27,6 +27,8 @@ _MAX_PLAIN_BYTES = 1 << 30
 _LARGEST_RATIO = 1 << 16
 _LAST_BYTE_FACTOR = 0x6B9083D9
 _BLOCK_TRAILER_BYTES = 5
+_LEAST_KEY_BYTES = 1 << 20
+_KEY_BYTES_PER_BYTE = 1 << 10
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
@@ -41,9 +43,11 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if byte == 0 and shift:
+                break  # RocksDB writes as few bytes as a number needs
             return value, at
         shift += 7
-    raise FormatError("A variable-length number does not end.", offset=at)
+    raise FormatError("A variable-length number does not end where it must.", offset=at)
 
 
 def checksum_of_block(data: bytes, checksum_type: int, file: str) -> int:
@@ -57,7 +61,7 @@ def checksum_of_block(data: bytes, checksum_type: int, file: str) -> int:
     if checksum_type == _XXH3:
         # The hash covers all but the last byte, which is mixed in afterwards.
         return (xxh3_64(data[:-1]) ^ data[-1] * _LAST_BYTE_FACTOR) & 0xFFFFFFFF
-    raise FormatError("Unknown kind of block checksum.", file=file, kind=checksum_type)
+    raise FormatError("Unknown kind of block checksum.", offset=0, file=file, kind=checksum_type)
 
 
 def unpack_block(
@@ -86,6 +90,7 @@ def unpack_block(
     raise FormatError(
         "Blocks of this compression cannot be read.",
         hint="Take a savepoint in canonical format instead.",
+        offset=offset,
         file=file,
         compression=kind,
     )
@@ -100,13 +105,16 @@ def block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     end = _entries_end(block)
     at = 0
     key = b""
+    # Every 16th key or so is whole; keys that only ever repeat the one before would have no bound.
+    allowance = _LEAST_KEY_BYTES + _KEY_BYTES_PER_BYTE * len(block)
     while at < end:
         shared, at = read_varint(block, at)
         own, at = read_varint(block, at)
         size, at = read_varint(block, at)
         value_start = at + own
         value_end = value_start + size
-        if shared > len(key) or value_end > end:
+        allowance -= shared
+        if shared > len(key) or value_end > end or allowance < 0:
             raise FormatError("An entry leaves its block.", offset=at)
         key = key[:shared] + block[at:value_start]
         at = value_end
@@ -147,11 +155,15 @@ def index_entries(block: bytes, *, delta_encoded: int) -> Iterator[tuple[int, in
 
 def _entries_end(block: bytes) -> int:
     if len(block) < 4:
-        raise FormatError("A block is too short.", bytes=len(block))
+        raise FormatError("A block is too short.", offset=0, bytes=len(block))
     restarts = int.from_bytes(block[-4:], "little")
     # The top bit marks a hash index behind the entries, which Flink does not use.
     if restarts * 4 + 4 > len(block):
-        raise FormatError("A block has an impossible number of restarts.", restarts=restarts)
+        raise FormatError(
+            "A block has an impossible number of restarts.",
+            offset=len(block) - 4,
+            restarts=restarts,
+        )
     return len(block) - 4 - restarts * 4
 
 

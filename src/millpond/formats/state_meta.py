@@ -9,6 +9,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from millpond.formats.serializer_classes import LIST, MAP, TIMER
 from millpond.formats.serializer_snapshot import (
     SerializerSnapshot,
     read_wrapped_serializer_snapshot,
@@ -49,6 +50,11 @@ NAMESPACE_SERIALIZER: Final = "NAMESPACE_SERIALIZER"
 VALUE_SERIALIZER: Final = "VALUE_SERIALIZER"
 
 
+_KEYED_STATE_TYPES = {"VALUE", "LIST", "MAP", "REDUCING", "AGGREGATING", "FOLDING", "UNKNOWN"}
+_MODES = {"SPLIT_DISTRIBUTE", "UNION", "BROADCAST"}
+_COLLECTIONS = {"LIST": LIST, "MAP": MAP}
+
+
 class StateMetaKind(enum.IntEnum):
     """Where a state belongs."""
 
@@ -56,6 +62,14 @@ class StateMetaKind(enum.IntEnum):
     OPERATOR = 1
     BROADCAST = 2
     PRIORITY_QUEUE = 3
+
+
+_ROLES = {
+    StateMetaKind.KEY_VALUE: {VALUE_SERIALIZER, NAMESPACE_SERIALIZER},
+    StateMetaKind.OPERATOR: {VALUE_SERIALIZER},
+    StateMetaKind.BROADCAST: {VALUE_SERIALIZER, KEY_SERIALIZER},
+    StateMetaKind.PRIORITY_QUEUE: {VALUE_SERIALIZER},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +101,39 @@ def read_state_meta(buffer: Buffer) -> StateMeta:
     options: dict[str, str] = {}
     for _ in range(buffer.count("options of a state", 4)):
         option = buffer.utf("an option of a state")
+        if option in options:
+            raise buffer.error("An option of a state stands twice.", state=name, option=option)
         options[option] = buffer.utf("an option of a state")
     serializers: dict[str, SerializerSnapshot] = {}
     for _ in range(buffer.count("serializers of a state", 12)):
         role = buffer.utf("the role of a serializer")
+        if role in serializers:
+            raise buffer.error("A serializer of a state stands twice.", state=name, role=role)
         serializers[role] = read_wrapped_serializer_snapshot(buffer)
-    return StateMeta(name, StateMetaKind(kind), options, serializers)
+    meta = StateMeta(name, StateMetaKind(kind), options, serializers)
+    problem = _problem(meta)
+    if problem is not None:
+        raise buffer.error(problem, state=name)
+    return meta
+
+
+def _problem(meta: StateMeta) -> str | None:
+    """Return what is missing or contradicts itself; RegisteredStateMetaInfo writes all of it."""
+    if set(meta.serializers) != _ROLES[meta.kind]:
+        return "A state has other serializers than its kind needs."
+    value = meta.serializers[VALUE_SERIALIZER]
+    if meta.kind is StateMetaKind.PRIORITY_QUEUE:
+        return None if value.class_name == TIMER else "A priority queue holds no timers."
+    if meta.kind is not StateMetaKind.KEY_VALUE:
+        mode = meta.options.get(DISTRIBUTION_MODE)
+        fits = (mode == "BROADCAST") == (meta.kind is StateMetaKind.BROADCAST)
+        return None if mode in _MODES and fits else "Unknown distribution mode."
+    kind = meta.options.get(KEYED_STATE_TYPE)
+    if kind not in _KEYED_STATE_TYPES:
+        return "Unknown type of a keyed state."
+    if _COLLECTIONS.get(kind, value.class_name) != value.class_name:
+        return "The serializer of a state is not that of its type."
+    return None
 
 
 def write_state_meta(out: BufferWriter, meta: StateMeta) -> None:

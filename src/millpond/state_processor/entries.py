@@ -88,7 +88,8 @@ def _keyed_entries(
 ) -> Iterator[StateEntry]:
     by_name = {stored.meta.name: stored for stored in content.states}
     takers: dict[str, Callable[[StoredState, KeyedEntry], StateEntry]] = {}
-    for entry in read_keyed_content(content.operator, savepoint.open_stream):
+    check = not savepoint.has_checksums
+    for entry in read_keyed_content(content.operator, savepoint.open_stream, check=check):
         name = entry.state.name
         stored = by_name.get(name)
         if stored is None:

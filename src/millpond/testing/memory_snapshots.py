@@ -131,7 +131,13 @@ class MemorySnapshots:
 
 @final
 class MemoryReader:
-    """Reads streams of a `MemorySnapshots`; a `SnapshotReader`."""
+    """Reads streams of a `MemorySnapshots`; a `SnapshotReader`.
+
+    Attributes:
+        has_checksums: False, so that stores examine every entry that they restore.
+    """
+
+    has_checksums = False
 
     def __init__(self, snapshots: MemorySnapshots) -> None:
         self._snapshots = snapshots

@@ -53,7 +53,8 @@ def metadata_of(checkpoint_id, *streams):
         index: SubtaskState(keyed_managed=(KeyGroupsHandle(index, (0,), stream),))
         for index, stream in enumerate(streams)
     }
-    operator = OperatorState(bytes(16), max(1, len(streams)), 128, subtasks)
+    count = max(1, len(streams))
+    operator = OperatorState(bytes(16), count, count, subtasks)
     return CheckpointMetadata(checkpoint_id, (operator,))
 
 

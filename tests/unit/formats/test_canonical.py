@@ -197,7 +197,7 @@ def test_overlapping_key_groups_are_refused(output):
         list(read_canonical(output.stream, KeyGroupsHandle(0, tuple(offsets), handle.stream)))
 
 
-def test_gaps_between_key_groups_are_skipped(output):
+def test_gaps_between_key_groups_are_refused(output):
     handle = write(output, {3: {0: entries(3, 2)}})
     end = len(output.data)
     output.stream.seek(end)
@@ -206,7 +206,8 @@ def test_gaps_between_key_groups_are_skipped(output):
     offsets = list(handle.offsets)
     offsets[9] = end + len(gap)
     moved = KeyGroupsHandle(0, tuple(offsets), handle.stream)
-    assert [entry[0] for entry in read_canonical(output.stream, moved)] == [3, 3, 9, 9]
+    with pytest.raises(FormatError, match="leave a gap"):
+        list(read_canonical(output.stream, moved))
 
 
 def test_without_cramjam_compressed_state_asks_for_it(output, monkeypatch):

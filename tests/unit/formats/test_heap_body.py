@@ -25,6 +25,7 @@ from millpond.formats.raw_timers import read_raw_timers
 from millpond.formats.serializer_snapshot import write_serializer_snapshot
 from millpond.formats.snappy_frames import STREAM_IDENTIFIER, frames
 from millpond.formats.state_meta import StateMeta, StateMetaKind
+from millpond.serialization.key_serializer import key_serializer_for
 
 KEY = key_serializer_snapshot(Types.INT())
 STATES = (
@@ -40,8 +41,13 @@ STATES = (
 )
 
 
-def key(number):
-    return b"\0" + number.to_bytes(4, "big")
+_key_group = key_serializer_for(Types.INT()).key_group
+NUMBER_OF = {_key_group(number, 128): number for number in range(2000)}
+
+
+def key(group):
+    """A key that belongs to the key group."""
+    return b"\0" + NUMBER_OF[group].to_bytes(4, "big")
 
 
 WINDOW = struct.pack(">qq", 1, 2)
@@ -116,13 +122,16 @@ def test_the_layout_is_recognised_where_the_handle_does_not_say(output):
     from millpond.formats.canonical_writer import CanonicalWriter
 
     data, handle = stream_of([5, 6])
-    assert isinstance(open_keyed_state(handle, lambda _: io.BytesIO(data), 128), HeapReader)
+    heap = open_keyed_state(handle, lambda _: io.BytesIO(data), 128, check=False)
+    assert isinstance(heap, HeapReader)
+    checked = open_keyed_state(handle, lambda _: io.BytesIO(data), 128)
+    assert list(checked.blocks()) == list(heap.blocks())
     writer = CanonicalWriter(output, KeyedHeader(KEY, STATES), 5, 6)
     for group in (5, 6):
         writer.begin_key_group(group)
         writer.write_entries(0, expected(group)[0][2])
     old = KeyGroupsHandle(5, writer.finish(), InlineHandle(output.data), savepoint=False)
-    reader = open_keyed_state(old, lambda _: io.BytesIO(output.data), 128)
+    reader = open_keyed_state(old, lambda _: io.BytesIO(output.data), 128, check=False)
     assert isinstance(reader, CanonicalReader)
     assert len(list(reader.blocks())) == 2
 
@@ -160,6 +169,13 @@ def test_raw_timers_get_the_canonical_form():
     ]
     assert found[0][1] == timer_state_meta("user-timers", "event", KEY)
     assert [group for group, _, _ in read_raw_timers(io.BytesIO(data), handle, 128, (6, 9))] == [6]
+
+
+def test_timers_in_another_key_group_are_refused():
+    data, handle = raw_timers([5])
+    moved = KeyGroupsHandle(6, handle.offsets, handle.stream, savepoint=False)
+    with pytest.raises(FormatError, match="does not belong to the key group"):
+        list(read_raw_timers(io.BytesIO(data), moved, 128))
 
 
 def test_damaged_raw_timers_are_named():

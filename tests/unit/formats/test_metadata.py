@@ -22,13 +22,13 @@ from millpond.formats.handles import (
 from millpond.formats.metadata import read_metadata, write_metadata
 
 INLINE = InlineHandle(b"0123456789", "name")
-KEYED = KeyGroupsHandle(4, (0, 5, 10), INLINE, savepoint=True)
-HEAP = KeyGroupsHandle(0, (3,), FileHandle("file:/x/y", 99), savepoint=False)
+KEYED = KeyGroupsHandle(0, (0, 5, 10), INLINE, savepoint=True)
+HEAP = KeyGroupsHandle(0, (3, 4, 5), FileHandle("file:/x/y", 99), savepoint=False)
 INCREMENTAL = IncrementalHandle(
     7,
     "2f1b4b5e-0000-4000-8000-000000000001",
-    0,
-    64,
+    3,
+    3,
     RelativeFileHandle("meta", 12),
     (("000008.sst", FileHandle("s3://bucket/shared/1", 1000)),),
     (("CURRENT", InlineHandle(b"MANIFEST-000004\n")),),
@@ -45,7 +45,7 @@ OPERATOR_STATE = OperatorStateHandle(
 OPERATOR = OperatorState(
     bytes(range(16)),
     2,
-    128,
+    6,
     {
         0: SubtaskState(OPERATOR_STATE, None, (KEYED,), (HEAP,)),
         1: SubtaskState(None, OPERATOR_STATE, (INCREMENTAL,)),
@@ -86,8 +86,8 @@ def test_later_versions_have_names_and_properties():
         out.int32(1)
         if version >= 5:
             out.utf("name")
-            out.utf("uid")
-        out.raw(b"i" * 16)
+            out.utf("my-uid")
+        out.raw(bytes.fromhex("8409efe6adc6d20787611f16017c808f"))
         out.int32(1)
         out.int32(128)
         out.uint8(0)
@@ -97,7 +97,7 @@ def test_later_versions_have_names_and_properties():
         assert metadata.version == version
         assert metadata.properties == b"\xac\xed\x00\x05rest"
         assert metadata.operators[0].name == ("name" if version >= 5 else "")
-        assert metadata.operators[0].uid == ("uid" if version >= 5 else "")
+        assert metadata.operators[0].uid == ("my-uid" if version >= 5 else "")
 
 
 def test_version_2_has_neither_coordinators_nor_channels():
@@ -162,12 +162,14 @@ def test_an_operator_id_has_16_bytes():
         ({"parallelism": 0}, "Impossible parallelism"),
         ({"parallelism": 200}, "Impossible parallelism"),
         ({"max_parallelism": 40000}, "Impossible parallelism"),
-        ({"max_parallelism": 6}, "outside of the max parallelism"),
+        ({"max_parallelism": 7}, "not those that it owns"),
+        ({"max_parallelism": 3}, "not those that it owns"),
+        ({"parallelism": 3}, "not those that it owns"),
         ({"subtasks": {5: SubtaskState()}}, "subtask index"),
         (
             {
                 "subtasks": {
-                    0: SubtaskState(keyed_managed=(dataclasses.replace(KEYED, offsets=(99,)),))
+                    0: SubtaskState(keyed_managed=(dataclasses.replace(KEYED, offsets=(0, 11, 0)),))
                 }
             },
             "outside of the state stream",
@@ -199,7 +201,7 @@ def test_relative_files_stay_in_the_directory(name):
 @pytest.mark.parametrize("name", ["..", "a/b", "a\\b", "."])
 def test_local_names_are_plain(name):
     handle = dataclasses.replace(INCREMENTAL, shared=((name, INLINE),))
-    data = write_metadata(with_operator(subtasks={0: SubtaskState(keyed_managed=(handle,))}))
+    data = write_metadata(with_operator(subtasks={1: SubtaskState(keyed_managed=(handle,))}))
     with pytest.raises(FormatError, match="no plain name"):
         read_metadata(data)
 
@@ -234,6 +236,38 @@ def test_in_flight_data_is_refused():
     )
     with pytest.raises(FormatError, match="unaligned"):
         read_metadata(data[:-8] + b"\0\0\0\1" + data[-4:])
+
+
+def test_properties_are_a_java_object():
+    data = bytearray(write_metadata(METADATA))
+    data[7] = 4
+    with pytest.raises(FormatError, match="no serialized Java object"):
+        read_metadata(bytes(data))
+    assert read_metadata(bytes(data) + b"\xac\xed\0\5").version == 4
+
+
+def test_an_id_is_that_of_the_uid():
+    data = bytearray(write_metadata(CheckpointMetadata(1, (OperatorState(b"g" * 16, 1, 1, {}),))))
+    data[7] = 6
+    data[24:24] = b"\0\0\0\3uid"
+    with pytest.raises(FormatError, match="not that of its uid"):
+        read_metadata(bytes(data) + b"\xac\xed\0\5")
+
+
+@pytest.mark.parametrize("at", [0, 4])
+def test_flags_of_operator_state_are_0_or_1(at):
+    data = bytearray(
+        write_metadata(
+            CheckpointMetadata(1, (OperatorState(b"g" * 16, 1, 1, {0: SubtaskState()}),))
+        )
+    )
+    # Two flags of operator state, two keyed-state handles, two numbers of channels.
+    data[len(data) - 18 + at + 3] = 2
+    with pytest.raises(FormatError, match="neither said"):
+        read_metadata(bytes(data))
+    data[len(data) - 18 + at + 3] = 1
+    with pytest.raises(FormatError, match="is not"):
+        read_metadata(bytes(data))
 
 
 def test_handles_of_newer_flink_carry_an_id():

@@ -108,7 +108,7 @@ def test_elements_do_not_share_bytes(output):
 def test_a_listed_state_must_be_there(output):
     handle = write(output)
     other = OperatorStateHandle({"other": handle.partitions["offsets"]}, handle.stream)
-    with pytest.raises(FormatError, match="does not hold a state"):
+    with pytest.raises(FormatError, match="other states than are listed"):
         read_operator_state(output.stream, other)
 
 

@@ -210,7 +210,10 @@ def decoded(snapshot, data):
         (tuple_snapshot(basic_snapshot("Byte"), BYTES), b"\1\0\0\0\1x", (1, b"x")),
         (row_snapshot(basic_snapshot("Byte"), BYTES), b"\x10\1", JavaRow((1, None))),
         (TTL_BYTES, b"\0\0\0\0\0\0\0\5\0\0\0\1x", (5, b"x")),
-        (SerializerSnapshot(classes.ROW, (LONG,) * 9, 3), b"\xff\x80", JavaRow((None,) * 9)),
+        (SerializerSnapshot(classes.ROW, (LONG,) * 9, 2), b"\xff\x80", JavaRow((None,) * 9)),
+        # Flink 1.11 and 1.12: with the row kind, without a flag that says so.
+        (SerializerSnapshot(classes.ROW, (LONG,) * 9, 3), b"\x3f\xe0", JavaRow((None,) * 9)),
+        (SerializerSnapshot(classes.ROW, (LONG,) * 9, 4, b"\0"), b"\xff\x80", JavaRow((None,) * 9)),
         (NAMESPACES["time-window"], struct.pack(">qq", 1, 2), (1, 2)),
         (NAMESPACES["count-window"], struct.pack(">q", 3), 3),
         (NAMESPACES["global-window"], b"\0", None),

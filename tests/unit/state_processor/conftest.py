@@ -1,10 +1,7 @@
-"""Snapshots to read: Flink's golden ones, and one that a job of Millpond wrote."""
+"""Snapshots to read that jobs of Millpond wrote."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import shutil
 import time
 from pathlib import Path
 
@@ -21,10 +18,7 @@ from millpond.datastream.state import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
-from millpond.formats.handles import FileHandle, InlineHandle
-from millpond.formats.metadata import read_metadata
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "flink"
 NUMBERS = 20
 
 
@@ -152,40 +146,3 @@ def same_savepoint(tmp_path_factory):
 def other_savepoint(tmp_path_factory):
     """The state `last` is one more."""
     return write_savepoint(tmp_path_factory.mktemp("savepoint") / "other", extra=1)
-
-
-@pytest.fixture(scope="session")
-def flink_snapshots(tmp_path_factory):
-    """Golden snapshots of Flink by folder: (path, expected content), as if they had been moved."""
-    root = tmp_path_factory.mktemp("flink")
-    found = {}
-    for folder in sorted(GOLDEN.iterdir()):
-        if not folder.is_dir():
-            continue
-        shutil.copytree(folder, root / folder.name)
-        for packed in (root / folder.name).rglob("*.gz"):
-            packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
-            packed.unlink()
-        (expected_file,) = folder.glob("expected*.json")
-        expected = json.loads(expected_file.read_text("utf-8"))
-        path = root / folder.name / expected["savepoint"]
-        _add_left_out_files(path)
-        found[folder.name] = (str(path), expected)
-    return found
-
-
-def _add_left_out_files(path):
-    """RocksDB's OPTIONS files are not among the golden ones: nobody reads them, but all look."""
-    metadata = read_metadata((path / "_metadata").read_bytes())
-    for operator in metadata.operators:
-        for subtask in operator.subtasks.values():
-            for handle in subtask.keyed_managed:
-                for name, stream in getattr(handle, "private", ()):
-                    if name.startswith("OPTIONS") and not isinstance(stream, InlineHandle):
-                        file = (
-                            path.parent / "shared" / Path(stream.path).name
-                            if isinstance(stream, FileHandle)
-                            else path / stream.name
-                        )
-                        if not file.exists():
-                            file.write_bytes(bytes(stream.size))

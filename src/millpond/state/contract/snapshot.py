@@ -101,6 +101,11 @@ class SnapshotReader(Protocol):
     Every stream's length and checksum are verified where the snapshot recorded them.
     """
 
+    @property
+    def has_checksums(self) -> bool:
+        """Whether checksums vouch for the bytes; Flink records none."""
+        ...
+
     def open(self, handle: StreamHandle) -> BinaryIO:
         """Open for reading; seekable. Raises SnapshotCorruptedError, CheckpointStorageError."""
         ...

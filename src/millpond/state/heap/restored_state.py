@@ -88,7 +88,12 @@ def _read_all(
                 def open_stream(stream: StreamHandle, opened: ExitStack = opened) -> BinaryIO:
                     return opened.enter_context(reader.open(stream))
 
-                body = open_keyed_state(handle, open_stream, key_groups.max_parallelism)
+                body = open_keyed_state(
+                    handle,
+                    open_stream,
+                    key_groups.max_parallelism,
+                    check=not reader.has_checksums,
+                )
                 _check_header(body.header, handle, key_serializer, key_groups.operator_name)
                 _read(body, key_groups.range, states)
     return states

@@ -269,7 +269,9 @@ class Restore:
             return stream
 
         try:
-            body = open_keyed_state(handle, open_stream, self._max_parallelism)
+            body = open_keyed_state(
+                handle, open_stream, self._max_parallelism, check=not self._reader.has_checksums
+            )
             self._check_keys(body.header)
             create = self._creator(result.database)
             loads = []
