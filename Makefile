@@ -44,12 +44,17 @@ lint: $(VENV)/.development
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_module_sizes.py
 
-bench: $(STAMP)
+# The columnar jobs need numpy.
+$(VENV)/.columnar: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'numpy>=1.26'
+	touch $@
+
+bench: $(VENV)/.columnar
 	$(BIN)/python -m benchmarks
 
 # The same work on Java Flink and PyFlink; needs a JDK 11+, and installs PyFlink beside .venv.
 BENCH_FLINK_ARGUMENTS ?=
-bench-flink: $(STAMP)
+bench-flink: $(VENV)/.columnar
 	$(BIN)/python -m benchmarks.flink $(BENCH_FLINK_ARGUMENTS)
 
 $(VENV)/.docs: $(STAMP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from benchmarks.measurement import Measurement, Stopwatch
 from benchmarks.plain_loops import PLAIN_LOOPS
 from millpond.common import Configuration, Time, Types, WatermarkStrategy
 from millpond.datastream import DataStream, StreamExecutionEnvironment
+from millpond.datastream.aggregations import Aggregations, count, sum_of
+from millpond.datastream.connectors.columnar import ColumnarSource
 from millpond.datastream.connectors.number_seq import NumberSequenceSource
 from millpond.datastream.window import EventTimeSessionWindows, TumblingEventTimeWindows
 
@@ -41,7 +44,9 @@ _MULTIPLIER = 2654435761
 class Job:
     """One job: `build` adds its operators; `java` and `target` are M events/s by backend.
 
-    Event time is 100 records a ms; after each second of it nothing comes for `pause_ms`.
+    Event time is 100 records a ms; after each second of it nothing comes for `pause_ms`. The keys
+    come in turn, or some far more often than others (`zipf`, with the exponent 1). With `columnar`
+    a source makes the same records as numpy arrays, and there is no map.
     """
 
     group: str
@@ -51,6 +56,8 @@ class Job:
     java: dict[str, float]
     target: dict[str, float]
     pause_ms: int = 0
+    zipf: bool = False
+    columnar: bool = False
 
 
 def _by_key(stream: DataStream):
@@ -74,19 +81,38 @@ def _aggregated(assigner) -> Callable[[DataStream], DataStream]:
     )
 
 
+def _sum_columns(stream: DataStream):
+    return stream.key_by(itemgetter(0), key_type=Types.LONG()).sum(1)
+
+
+def _built_in(stream) -> DataStream:
+    return stream.window(TumblingEventTimeWindows.of(Time.seconds(1))).aggregate(
+        Aggregations(count(), sum_of(1)), accumulator_type=PAIR, output_type=PAIR
+    )
+
+
 _SUM = {"heap": 3.16, "rocksdb": 0.267}
 _WINDOW = {"heap": 2.46, "rocksdb": 0.183}
 JOBS = (
     Job("a", "keyed sum, generator function", 100_000, _process(RunningSum()), _SUM,
         {"heap": 0.55 * 3.16, "rocksdb": 2.5 * 0.267}),
+    Job("a", "keyed sum, 5 M keys", 5_000_000, _process(RunningSum()), {}, {}),
+    Job("a", "keyed sum, zipf of 5 M keys", 5_000_000, _process(RunningSum()), {}, {}, zipf=True),
     Job("b", "keyed sum, reduce", 100_000,
         lambda stream: _by_key(stream).reduce(lambda a, b: (a[0], a[1] + b[1], b[2])),
         _SUM, {"heap": 0.8 * 3.16}),
     Job("b", "keyed sum, built-in", 100_000, lambda stream: _by_key(stream).sum(1),
         _SUM, {"heap": 0.8 * 3.16}),
+    Job("b", "keyed sum, built-in, columnar", 100_000, _sum_columns, _SUM,
+        {"heap": 1.5 * 3.16}, columnar=True),
     Job("c", "tumbling 1 s, aggregate", 10_000,
         _aggregated(TumblingEventTimeWindows.of(Time.seconds(1))), _WINDOW,
         {"heap": 0.45 * 2.46, "rocksdb": 3 * 0.183}),
+    Job("c", "tumbling 1 s, built-in", 10_000, lambda stream: _built_in(_timed(stream)), _WINDOW,
+        {"heap": 2.46}),
+    Job("c", "tumbling 1 s, built-in, columnar", 10_000,
+        lambda stream: _built_in(stream.key_by(itemgetter(0), key_type=Types.LONG())), _WINDOW,
+        {"heap": 1.5 * 2.46}, columnar=True),
     # A key comes every 100 ms and stays away for 1 s after each second: sessions of 10 records.
     Job("d", "sessions, gap 200 ms", 10_000,
         _aggregated(EventTimeSessionWindows.with_gap(Time.milliseconds(200))), {}, {},
@@ -149,19 +175,43 @@ def run_job(job: Job, backend: str, events: int) -> Stopwatch:
             )
         )
         env.set_parallelism(1)
-        numbers = env.from_source(
-            NumberSequenceSource(0, events - 1),
-            WatermarkStrategy.no_watermarks(),
-            "numbers",
-            type_info=Types.LONG(),
-        )
-        job.build(numbers.map(_record(job), output_type=RECORD)).sink_to(Discard())
+        job.build(_records(env, job, events)).sink_to(Discard())
         env.execute(job.name)
     return Discard.watch
 
 
+def _records(env: StreamExecutionEnvironment, job: Job, events: int) -> DataStream:
+    if job.columnar:
+        return env.from_source(
+            ColumnarSource(_columns(job.keys), events, timestamp_position=2),
+            WatermarkStrategy.for_monotonous_timestamps(),
+            "columns",
+            type_info=RECORD,
+        )
+    numbers = env.from_source(
+        NumberSequenceSource(0, events - 1),
+        WatermarkStrategy.no_watermarks(),
+        "numbers",
+        type_info=Types.LONG(),
+    )
+    return numbers.map(_record(job), output_type=RECORD)
+
+
+def _columns(keys: int):
+    import numpy as np
+
+    def columns(start: int, stop: int):
+        numbers = np.arange(start, stop)
+        return (numbers * _MULTIPLIER) % keys, numbers, numbers // 100
+
+    return columns
+
+
 def _record(job: Job) -> Callable[[int], tuple[int, int, int]]:
     keys, pause_ms = job.keys, job.pause_ms
+    if job.zipf:
+        # The logarithm of the key is uniform: the n-th key comes about 1/n as often as the first.
+        return lambda i: (int(keys ** (i * _MULTIPLIER % 2**32 / 2**32)), i, i // 100)
     if pause_ms:
         return lambda i: ((i * _MULTIPLIER) % keys, i, i // 100 + i // 100_000 * pause_ms)
     return lambda i: ((i * _MULTIPLIER) % keys, i, i // 100)

@@ -61,9 +61,12 @@ JOB_ROWS = (
     _heap("keyed sum, generator function", "process", 100_000, 0.55),
     _heap("keyed sum, reduce", "reduce", 100_000, 0.8),
     _heap("keyed sum, built-in", "sum", 100_000, 0.8),
+    _heap("keyed sum, built-in, columnar", "sum", 100_000, 1.5),
     _rocksdb("keyed sum, generator function", "process", 100_000, 2.5),
     _rocksdb("keyed sum, generator function", "process", 5_000_000, 1.0, 2_000_000),
     _heap("tumbling 1 s, aggregate", "windows", 10_000, 0.45),
+    _heap("tumbling 1 s, built-in", "windows", 10_000, 1.0),
+    _heap("tumbling 1 s, built-in, columnar", "windows", 10_000, 1.5),
     _rocksdb("tumbling 1 s, aggregate", "windows", 10_000, 3.0),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any
 
 __all__ = ("MAX_WATERMARK", "MIN_WATERMARK", "Batch")
 
@@ -10,7 +10,6 @@ MIN_WATERMARK = -(1 << 63)
 MAX_WATERMARK = (1 << 63) - 1
 
 
-@final
 class Batch:
     """Records in order. Nobody changes its lists once it is emitted: others may hold them.
 
@@ -31,6 +30,11 @@ class Batch:
         self.values = values
         self.timestamps = timestamps
         self.keys = keys
+
+    def time_range(self) -> tuple[int, int] | None:
+        """Return the smallest and largest timestamp; None where there are none."""
+        timestamps = self.timestamps
+        return (min(timestamps), max(timestamps)) if timestamps else None
 
     def __len__(self) -> int:
         return len(self.values)

@@ -77,7 +77,7 @@ def build_operator(
         kind = "KeyedProcessOperator" if keyed else "ProcessOperator"
         operator = _load(f"process:{kind}")(spec.function)
     elif isinstance(spec, FieldAggregationSpec):
-        operator = _load("reduce:ReduceOperator")(_load("field_aggregation:reduce_of_field")(spec))
+        operator = _load("field_aggregation:FieldAggregationOperator")(spec)
     elif isinstance(spec, CollectSpec):
         operator = _load("collect:CollectOperator")(partial(send_collected, spec.collect_id))
     else:

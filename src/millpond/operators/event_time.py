@@ -132,9 +132,11 @@ class EventTimeAssignment:
             self._generate(batch, output, self._generator)
             return
         output.emit(batch)
-        if batch.timestamps and self._delay_ms is not None and self._is_periodic:
-            self._largest = max(self._largest, *batch.timestamps)
-            self._advance(self._largest - self._delay_ms - 1, output)
+        delay_ms = self._delay_ms if self._is_periodic else None
+        times = None if delay_ms is None else batch.time_range()
+        if times is not None and delay_ms is not None:
+            self._largest = max(self._largest, times[1])
+            self._advance(self._largest - delay_ms - 1, output)
 
     def nothing_came(self, output: Output) -> None:
         """Look at the clock: become idle after the timeout, call the generator in between."""

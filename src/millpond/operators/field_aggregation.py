@@ -3,16 +3,99 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.common.types import Row
 from millpond.datastream.operator_spec import AggregationKind, FieldAggregationSpec, ReduceSpec
 from millpond.errors import InvalidProgramError
+from millpond.operators.columnar_batch import ColumnarBatch
+from millpond.operators.reduce import ReduceOperator
+from millpond.state.contract.states import SupportsEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
-__all__ = ("reduce_of_field",)
+    from millpond.operators.batch import Batch
+    from millpond.operators.columnar_sums import ColumnarSums
+
+__all__ = ("FieldAggregationOperator", "reduce_of_field")
+
+
+@final
+class FieldAggregationOperator(ReduceOperator):
+    """A reduce of a field; sums of tuples are added up without a call for each record."""
+
+    def __init__(self, spec: FieldAggregationSpec) -> None:
+        super().__init__(reduce_of_field(spec))
+        self._sum_position: int | None = None
+        position = spec.position
+        if spec.kind is AggregationKind.SUM and isinstance(position, int) and position >= 0:
+            self._sum_position = position
+        self._sums: ColumnarSums | None = None
+
+    def process_batch(self, batch: Batch) -> None:
+        if isinstance(batch, ColumnarBatch) and self._sum_position is not None:
+            results = self._sum_columns(batch, self._sum_position)
+            if results is not None:
+                self.output.emit(results)
+                return
+        self._write_back()
+        super().process_batch(batch)
+
+    def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
+        super().snapshot_state(checkpoint_id, timestamp_ms)
+        self._write_back()
+
+    def _sum_columns(self, batch: ColumnarBatch, position: int) -> ColumnarBatch | None:
+        entries = self._state.entries() if isinstance(self._state, SupportsEntries) else None
+        if entries is None:
+            return None
+        if self._sums is None:
+            from millpond.operators.columnar_sums import ColumnarSums
+
+            self._sums = ColumnarSums(position, self._write_first)
+        return self._sums.add(batch, entries)
+
+    def _write_back(self) -> None:
+        if self._sums is not None and isinstance(self._state, SupportsEntries):
+            entries = self._state.entries()
+            assert entries is not None
+            self._sums.write_back(entries)
+
+    def _write_first(self, key: Any, record: Any) -> None:
+        backend = self.context.keyed_backend
+        assert backend is not None
+        backend.current_key = key
+        self._state.update(record)
+
+    def reduce_in_place(self, batch: Batch, entries: MutableMapping[Any, Any]) -> list[Any]:
+        """Add up what is tuples here; hand the rest to the general way, record by record."""
+        position = self._sum_position
+        if position is None:
+            return super().reduce_in_place(batch, entries)
+        backend = self.context.keyed_backend
+        assert backend is not None
+        assert batch.keys is not None
+        reduce, get, write = self._reduce, entries.get, self._state.update
+        results: list[Any] = []
+        append = results.append
+        for key, value in zip(batch.keys, batch.values, strict=True):
+            result = get(key)
+            if type(result) is tuple is type(value) and position < len(result):
+                fields = [*result]
+                try:
+                    fields[position] += value[position]
+                except (IndexError, TypeError):
+                    backend.current_key = key
+                    reduce(result, value)  # raises, and says which field was meant
+                    raise
+                result = entries[key] = tuple(fields)
+            else:
+                backend.current_key = key
+                result = value if result is None else reduce(result, value)
+                write(result)
+            append(result)
+        return results
 
 
 def reduce_of_field(spec: FieldAggregationSpec) -> ReduceSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.functions import ReduceFunction
 from millpond.datastream.state import ValueState, ValueStateDescriptor
@@ -22,7 +22,6 @@ REDUCE_STATE = "_reduce_state"
 """The name under which PyFlink keeps a rolling reduce's result."""
 
 
-@final
 class ReduceOperator(UserFunctionOperator):
     """Combines each record with the last result of its key and emits the new result."""
 
@@ -42,12 +41,12 @@ class ReduceOperator(UserFunctionOperator):
             if entries is None:
                 results = self._reduce_through_state(batch)
             else:
-                results = self._reduce_in_place(batch, entries)
+                results = self.reduce_in_place(batch, entries)
         except Exception as error:
             user_code_error(error, self.context, method_name(self.function, "reduce"))
         self.output.emit(Batch(results, batch.timestamps))
 
-    def _reduce_in_place(self, batch: Batch, entries: MutableMapping[Any, Any]) -> list[Any]:
+    def reduce_in_place(self, batch: Batch, entries: MutableMapping[Any, Any]) -> list[Any]:
         """Reduce without a call of the state but for a key's first record, which it checks."""
         backend = self.context.keyed_backend
         assert backend is not None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 from millpond.common.typeinfo import Types
-from millpond.datastream.connectors.sink import Committable, SinkWriterContext
+from millpond.datastream.connectors.sink import Committable, SinkWriterContext, WritesColumns
 from millpond.datastream.state import ListStateDescriptor
+from millpond.operators.columnar_batch import ColumnarBatch
 from millpond.operators.operator import Operator, user_code_error
 
 if TYPE_CHECKING:
@@ -61,9 +62,12 @@ class SinkOperator(Operator):
         )
 
     def process_batch(self, batch: Batch) -> None:
-        if batch.values:
+        if len(batch):
             try:
-                self._writer.write(batch.values, batch.timestamps)
+                if isinstance(batch, ColumnarBatch) and isinstance(self._writer, WritesColumns):
+                    self._writer.write_columns(batch.columns)
+                else:
+                    self._writer.write(batch.values, batch.timestamps)
             except Exception as error:
                 user_code_error(error, self.context, f"{type(self._sink).__name__}.write")
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 from millpond.common.typeinfo import Types
-from millpond.datastream.connectors.source import Split, SplitReader
+from millpond.datastream.connectors.source import ColumnarRecords, Records, Split, SplitReader
 from millpond.datastream.state import ListStateDescriptor
 from millpond.errors import RestoreError
 from millpond.operators.batch import MAX_WATERMARK, Batch
+from millpond.operators.columnar_batch import ColumnarBatch
 from millpond.operators.event_time import EventTimeAssignment
 from millpond.operators.operator import Operator, user_code_error
 
@@ -143,14 +144,14 @@ class SourceOperator(Operator):
         reader = progress.reader
         if reader is None:
             reader = self._open(progress)
-        batch_size = self.context.batch_size
+        batch_size = self.context.batch_size * self._source.batch_multiple
         try:
             records = reader.read(batch_size - progress.records % batch_size)
         except Exception as error:
             user_code_error(error, self.context, f"{type(self._source).__name__}.read")
-        if records is not None and records.values:
-            progress.records += len(records.values)
-            self._event_time.emit(Batch(records.values, records.timestamps), self.output)
+        if records is not None and len(records):
+            progress.records += len(records)
+            self._event_time.emit(_batch_of(records), self.output)
         elif not reader.finished:
             if self._source.bounded:
                 self._event_time.nothing_came(self.output)
@@ -210,3 +211,12 @@ class SourceOperator(Operator):
             if progress.reader is not None:
                 progress.reader.close()
                 progress.reader = None
+
+
+def _batch_of(records: Records | ColumnarRecords) -> Batch:
+    if isinstance(records, ColumnarRecords):
+        position = records.timestamp_position
+        return ColumnarBatch(
+            records.columns, None if position is None else records.columns[position]
+        )
+    return Batch(records.values, records.timestamps)

@@ -105,6 +105,11 @@ class InternalTimerService:
         """
         return self._event.poll(self.current_watermark)
 
+    def has_event_timers(self, up_to: int) -> bool:
+        """Return whether a timer is set for a time up to this one."""
+        first = self._event.head()
+        return first is not None and first <= up_to
+
     def advance_processing_time(self, now_ms: int, fire: Callable[[int, Any], None]) -> None:
         """Call ``fire(timestamp, namespace)`` for every processing-time timer up to `now_ms`."""
         backend = self._backend

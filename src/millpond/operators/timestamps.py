@@ -34,7 +34,7 @@ class TimestampsOperator(Operator):
         self._event_time.open(self.output)
 
     def process_batch(self, batch: Batch) -> None:
-        if batch.values:
+        if len(batch):
             self._event_time.emit(batch, self.output)
 
     def process_watermark(self, timestamp: int) -> None:

@@ -6,9 +6,11 @@ from collections.abc import MutableMapping, Sequence
 from math import gcd
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.datastream.aggregations import Aggregations
 from millpond.datastream.functions import ReduceFunction
 from millpond.datastream.window import SlidingEventTimeWindows, TimeWindow, TumblingEventTimeWindows
 from millpond.operators.batch import MIN_WATERMARK, Batch
+from millpond.operators.columnar_batch import ColumnarBatch
 from millpond.operators.user_function import bound_method
 from millpond.operators.window_operator import WindowOperator
 from millpond.state.contract.keyed_backend import NO_KEY
@@ -16,6 +18,7 @@ from millpond.state.contract.states import SupportsEntries
 
 if TYPE_CHECKING:
     from millpond.datastream.operator_spec import WindowSpec
+    from millpond.operators.columnar_windows import ColumnarWindows
 
 __all__ = ("EventTimeWindowOperator",)
 
@@ -45,6 +48,18 @@ class EventTimeWindowOperator(WindowOperator):
         self._granule_ms = gcd(self._size_ms, self._slide_ms)
         self._is_combined = spec.reduce is not None or spec.aggregate is not None
         self._windows: dict[int, list[TimeWindow]] = {}
+        self._held: ColumnarWindows | None = None
+
+    def open(self) -> None:
+        super().open()
+        self._holds_columns = (
+            isinstance(self.spec.aggregate, Aggregations)
+            and self._slide_ms == self._size_ms
+            and self.spec.window_function is None
+            and self._allowed_lateness_ms == 0
+            and isinstance(self.contents.state, SupportsEntries)
+            and self.contents.state.entries() is not None
+        )
 
     def process_batch(self, batch: Batch) -> None:
         """Process records in order."""
@@ -52,6 +67,8 @@ class EventTimeWindowOperator(WindowOperator):
             super().process_batch(batch)
             return
         self._windows.clear()
+        if self._holds_columns and self._hold_columns(batch):
+            return
         state = self.contents.state
         entries = None
         # With lateness a window may have fired already. A watermark that went back in a restore
@@ -60,14 +77,18 @@ class EventTimeWindowOperator(WindowOperator):
             entries = state.entries()
         if entries is None or not self._is_combined:
             self._add(batch)
-        elif self.spec.aggregate is not None:
-            self._aggregate(batch, entries)
         else:
-            self._reduce(batch, entries)
+            self._combine(batch, entries)
         self.backend.current_key = NO_KEY
+
+    def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
+        """Have everything in the state."""
+        super().snapshot_state(checkpoint_id, timestamp_ms)
+        self._write_back()
 
     def process_watermark(self, timestamp: int) -> None:
         """Fire the windows that end, then hand the watermark on."""
+        self._fire_held(timestamp)
         if self.spec.window_function is None and self._allowed_lateness_ms == 0:
             self._fire(timestamp)
             self.output.emit_watermark(timestamp)
@@ -76,10 +97,10 @@ class EventTimeWindowOperator(WindowOperator):
 
     def _may_be_late(self, batch: Batch) -> bool:
         """Return whether a record may have a window that is over, or has no timestamp."""
-        timestamps = batch.timestamps
-        if not timestamps:
+        times = batch.time_range()
+        if times is None:
             return True
-        earliest = min(timestamps)
+        earliest = times[0]
         if earliest == MIN_WATERMARK:
             return True
         # The last window of a record ends first. Between windows with gaps a record may have none.
@@ -111,6 +132,56 @@ class EventTimeWindowOperator(WindowOperator):
                         self._register_timers(window)
         except Exception as error:
             self.fail_combining(error, window)
+
+    def _hold_columns(self, batch: Batch) -> bool:
+        """Hold a columnar batch back, if it may be aggregated as columns."""
+        if not isinstance(batch, ColumnarBatch):
+            return False
+        if self._held is None:
+            from millpond.operators.columnar_windows import ColumnarWindows
+
+            assert isinstance(self.spec.aggregate, Aggregations)
+            aggregations = self.spec.aggregate.aggregations
+            self._held = ColumnarWindows(aggregations, self._size_ms, self._offset_ms)
+        if not self._held.add(batch):
+            return False
+        if self._held.is_full:
+            self._write_back()
+        return True
+
+    def _write_back(self) -> None:
+        """Put the columns that are held into the state."""
+        if self._held is None:
+            return
+        state = self.contents.state
+        entries = state.entries() if isinstance(state, SupportsEntries) else None
+        assert entries is not None
+        for window, keys in self._held.write_back(entries):
+            for self.backend.current_key in keys:
+                self.timers.register_event_time_timer(window, window.max_timestamp())
+        self.backend.current_key = NO_KEY
+
+    def _fire_held(self, watermark: int) -> None:
+        """Emit windows that the state knows nothing about; the others go there before."""
+        if self._held is None:
+            return
+        if self.timers.has_event_timers(watermark):
+            self._write_back()
+            return
+        encode = self.backend.parameters.key_serializer.encode
+        for window, keys, figures in self._held.due(watermark):
+            listed = keys.tolist()
+            # In the order of timers: by the bytes of the keys.
+            encoded = [encode(key) for key in listed]
+            order = sorted(range(len(listed)), key=encoded.__getitem__)
+            times = keys * 0 + window.max_timestamp()
+            self.output.emit(ColumnarBatch([figure[order] for figure in figures], times))
+
+    def _combine(self, batch: Batch, entries: _Entries) -> None:
+        if self.spec.aggregate is not None:
+            self._aggregate(batch, entries)
+        else:
+            self._reduce(batch, entries)
 
     def _aggregate(self, batch: Batch, entries: _Entries) -> None:
         function = self.spec.aggregate

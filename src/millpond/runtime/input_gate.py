@@ -73,7 +73,7 @@ class InputGate:
                 while queue and not channel.blocked:
                     again = progress = True
                     element = queue.popleft()
-                    if type(element) is Batch:
+                    if isinstance(element, Batch):
                         reader.process_batch(element, channel.input_index)
                     else:
                         self._control(reader, index, channel, element)

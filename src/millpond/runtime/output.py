@@ -41,7 +41,7 @@ class EdgeOutput:
 
     def emit(self, batch: Batch) -> None:
         """Deal the batch to the channels."""
-        if batch.values:
+        if len(batch):
             queues = self._queues
             for channel, part in self._partition(batch):
                 queues[channel].append(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from millpond.datastream.partitioning import (
@@ -17,6 +18,7 @@ from millpond.datastream.partitioning import (
 )
 from millpond.errors import InvalidProgramError, MillpondError, UserCodeError
 from millpond.operators.batch import Batch
+from millpond.operators.columnar_batch import ColumnarBatch
 from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.key_group import operator_index
 
@@ -71,8 +73,15 @@ def _selected(selector: Callable[[Any], Any], values: Sequence[Any], target: str
 
 def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
     selector = partitioning.key_selector
+    position = _column(selector)
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
+        if (
+            position is not None
+            and isinstance(batch, ColumnarBatch)
+            and position < len(batch.columns)
+        ):
+            return ((0, batch.keyed_by(position)),)
         keys = _selected(selector, batch.values, target)
         return ((0, Batch(batch.values, batch.timestamps, keys)),)
 
@@ -92,6 +101,15 @@ def _keyed(
         return _deal(batch, targets, parallelism, keys)
 
     return partition
+
+
+def _column(selector: Callable[[Any], Any]) -> int | None:
+    """Return which field a selector takes, if it says so: an itemgetter of one number."""
+    if isinstance(selector, itemgetter):
+        items: Any = selector.__reduce__()[1]
+        if len(items) == 1 and isinstance(items[0], int) and items[0] >= 0:
+            return items[0]
+    return None
 
 
 def _selector(partitioning: KeyGroupPartitioning) -> Callable[[Any], Any]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from millpond.clock import Clock
 
-__all__ = ("Committable", "Sink", "SinkWriter", "SinkWriterContext")
+__all__ = ("Committable", "Sink", "SinkWriter", "SinkWriterContext", "WritesColumns")
 
 Committable = Any
 """What is to be committed: numbers, text, bytes, lists and maps of them (stored as msgpack)."""
@@ -59,6 +59,15 @@ class SinkWriter(ABC):
 
     def close(self) -> None:
         """Release files without making anything visible; may be called twice."""
+
+
+@runtime_checkable
+class WritesColumns(Protocol):
+    """A `SinkWriter` that also takes the records of a columnar batch as they are."""
+
+    def write_columns(self, columns: Sequence[Any]) -> None:
+        """Write records given as numpy arrays, a field each. Raises ConnectorError."""
+        ...
 
 
 class Sink(ABC):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from millpond.clock import Clock
     from millpond.common.watermark_strategy import WatermarkStrategy
 
-__all__ = ("Records", "Source", "Split", "SplitReader")
+__all__ = ("ColumnarRecords", "Records", "Source", "Split", "SplitReader")
 
 
 @dataclass(slots=True)
@@ -24,6 +24,23 @@ class Records:
 
     values: list[Any]
     timestamps: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(slots=True)
+class ColumnarRecords:
+    """Some records of a split as numpy arrays of one length, a field each.
+
+    `timestamp_position` is the field that is the event time in ms, or None.
+    """
+
+    columns: Sequence[Any]
+    timestamp_position: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +59,7 @@ class SplitReader(ABC):
     """Reads one split; used by one task thread."""
 
     @abstractmethod
-    def read(self, limit: int) -> Records | None:
+    def read(self, limit: int) -> Records | ColumnarRecords | None:
         """Return the next records, at most `limit`; None when there are none at the moment.
 
         A replayable reader returns exactly `limit` records unless it reaches the end of the split
@@ -73,9 +90,11 @@ class Source(ABC):
 
     Attributes:
         bounded: the input ends.
+        batch_multiple: how many times the usual number of records a batch of this source has.
     """
 
     bounded: bool = True
+    batch_multiple: int = 1
 
     @abstractmethod
     def splits(self, parallelism: int) -> Sequence[Split]:

@@ -65,8 +65,8 @@ class SupportsEntries(Protocol):
         """Return a mapping valid until the end of the batch, or None if there is none now.
 
         Keyed by the user's key where the namespace is VOID, else by (key, namespace). Only
-        ``mapping.get(key)`` and ``mapping[key] = value`` with a value that is not None may be
-        used, and nothing checks that values fit the declared type before the next snapshot.
+        ``get(key)``, ``mapping[key] = value`` and ``update(pairs)`` with values that are not None
+        may be used, and nothing checks that they fit the declared type before the next snapshot.
         The mapping may be another one in the next batch.
         """
         ...
