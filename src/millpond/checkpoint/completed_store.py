@@ -10,7 +10,7 @@ from millpond.checkpoint.completed import CompletedCheckpoint
 from millpond.checkpoint.listing import list_checkpoints
 from millpond.checkpoint.loading import load_checkpoint
 from millpond.checkpoint.location import CheckpointLocation
-from millpond.checkpoint.retention import is_retained
+from millpond.checkpoint.retention import JobEnd, is_retained
 from millpond.checkpoint.shared_registry import RestoreMode, SharedStateRegistry
 from millpond.checkpoint.storage_failure import delete_quietly
 from millpond.checkpoint.stream_walk import streams_of
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from millpond.checkpoint.checksum import FileChecksum
     from millpond.checkpoint.loading import LoadedCheckpoint
     from millpond.checkpoint.pointer import LatestPointer
-    from millpond.checkpoint.retention import CheckpointRetention, JobEnd
+    from millpond.checkpoint.result_marker import ResultMarker
+    from millpond.checkpoint.retention import CheckpointRetention
     from millpond.checkpoint.storage import CheckpointStorage
     from millpond.filesystem import FileSystemResolver
     from millpond.formats.handles import CheckpointMetadata
@@ -47,6 +48,7 @@ class CompletedCheckpointStore:
         storage: where checkpoints go.
         retained: how many are kept; 1 or more.
         pointer: told about every new latest checkpoint.
+        result: told when the job has finished, before its checkpoints are deleted.
         resolve: how a URL becomes a file system.
     """
 
@@ -57,6 +59,7 @@ class CompletedCheckpointStore:
         "_pointer",
         "_registry",
         "_resolve",
+        "_result",
         "_retained",
         "_storage",
         "_unowned",
@@ -68,6 +71,7 @@ class CompletedCheckpointStore:
         *,
         retained: int = 1,
         pointer: LatestPointer | None = None,
+        result: ResultMarker | None = None,
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
         if retained < 1:
@@ -75,6 +79,7 @@ class CompletedCheckpointStore:
         self._storage = storage
         self._retained = retained
         self._pointer = pointer
+        self._result = result
         self._resolve = resolve
         self._registry = SharedStateRegistry()
         self._checkpoints: list[CompletedCheckpoint] = []
@@ -235,9 +240,18 @@ class CompletedCheckpointStore:
         self._checkpoints = [one for one in self._checkpoints if one is not checkpoint]
         return self.latest
 
-    def close(self, end: JobEnd, retention: CheckpointRetention) -> None:
-        """End the job: delete its checkpoints unless they are to be retained."""
+    def close(
+        self, end: JobEnd, retention: CheckpointRetention, *, is_stopped: bool = False
+    ) -> None:
+        """End the job: delete its checkpoints unless they are to be retained.
+
+        `is_stopped`: it finished because it was told to, so that it may be started again.
+        """
         if is_retained(retention, end):
+            return
+        result = self._result if end is JobEnd.FINISHED and not is_stopped else None
+        if result is not None and not result.write(self._highest_id):
+            # Without them and without the file the job would start anew.
             return
         checkpoints, self._checkpoints = self._checkpoints, []
         for checkpoint in checkpoints:
@@ -247,7 +261,7 @@ class CompletedCheckpointStore:
         if self._pointer is not None:
             self._pointer.clear()
         self._collect_garbage()
-        if self._storage.directory is not None and not self._garbage:
+        if self._storage.directory is not None and not self._garbage and result is None:
             self._storage.directory.remove_if_empty()
 
     def _subsume(self, needed_from: int | None) -> None:

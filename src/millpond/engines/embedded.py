@@ -74,7 +74,15 @@ class EmbeddedEngine(LocalEngine):
         def launch() -> WorkerConnection:
             return InProcessConnection(self._clock, executor, root, self._resolve)
 
-        setup = JobSetup(self._clock, self._random, listener, job_id, self._resume, self._resolve)
+        setup = JobSetup(
+            self._clock,
+            self._random,
+            listener,
+            job_id,
+            self._resume,
+            is_named=self._job_id is not None,
+            resolve=self._resolve,
+        )
         manager = setup.job_manager(program, launch)
         return JobRun(manager, job_id, own, self._control(manager, job_id))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from millpond.checkpoint.completed_store import CompletedCheckpointStore
 from millpond.checkpoint.loading import load_checkpoint
+from millpond.checkpoint.result_marker import RESULT_FILE_NAME, ResultMarker
 from millpond.checkpoint.shared_registry import RestoreMode
 from millpond.checkpoint.storage import (
     CheckpointStorage,
@@ -68,7 +69,8 @@ class JobSetup:
     """How an engine runs a program.
 
     With `resume` the job goes on from the last checkpoint that an earlier process left under the
-    same `job_id`, if there is one; without, such checkpoints are left alone.
+    same `job_id`, if there is one; without, such checkpoints are left alone. `is_named`: the user
+    chose the job id, so that its end is worth remembering.
     """
 
     clock: Clock
@@ -76,6 +78,7 @@ class JobSetup:
     listener: JobListener
     job_id: str
     resume: bool = False
+    is_named: bool = False
     resolve: FileSystemResolver = get_file_system
 
     def job_manager(self, program: Program, launch: LaunchWorker) -> JobManager:
@@ -97,7 +100,7 @@ class JobSetup:
             None if storage is None else storage.describe(),
         )
         settings = CheckpointSettings.of(configuration)
-        store = self._store(
+        store, finished_at = self._store(
             choice,
             configuration,
             checkpointing=settings.interval_ms is not None,
@@ -111,6 +114,7 @@ class JobSetup:
                 choice,
                 settings,
                 configuration.get(execution.ALLOW_NON_RESTORED_STATE),
+                finished_at,
             ),
             store,
             restart_strategy(configuration, self.random),
@@ -126,13 +130,18 @@ class JobSetup:
         *,
         checkpointing: bool,
         commits: bool,
-    ) -> CompletedCheckpointStore:
+    ) -> tuple[CompletedCheckpointStore, str | None]:
+        """Return the job's checkpoints, and the file that says that it has finished already."""
         storage = self._storage(choice)
         if checkpointing:
             storage.initialize()
+        marker = self._result_marker(storage)
         store = CompletedCheckpointStore(
-            storage, retained=choice.num_retained, resolve=self.resolve
+            storage, retained=choice.num_retained, result=marker, resolve=self.resolve
         )
+        if marker is not None and self._has_finished(marker):
+            store.recover()
+            return store, marker.url
         if self.resume:
             self._recover(store, commits=commits)
         path = configuration.get(execution.SAVEPOINT_PATH)
@@ -140,7 +149,20 @@ class JobSetup:
             claimed = configuration.get(execution.CLAIM_MODE) is RecoveryClaimMode.CLAIM
             mode = RestoreMode.CLAIM if claimed else RestoreMode.NO_CLAIM
             store.restore(load_checkpoint(path, resolve=self.resolve), mode)
-        return store
+        return store, None
+
+    def _result_marker(self, storage: CheckpointStorage) -> ResultMarker | None:
+        """Return it for a job with a name that a later process can know."""
+        if not self.is_named or storage.directory is None:
+            return None
+        url = f"{storage.directory.url}/{RESULT_FILE_NAME}"
+        return ResultMarker(url, self.job_id, resolve=self.resolve)
+
+    def _has_finished(self, marker: ResultMarker) -> bool:
+        if not self.resume:
+            marker.clear()
+            return False
+        return marker.is_finished()
 
     @staticmethod
     def _recover(store: CompletedCheckpointStore, *, commits: bool) -> None:

@@ -77,7 +77,8 @@ class SupervisedEngine(LocalEngine):
             )
             return self._worker
 
-        setup = JobSetup(self._clock, self._random, listener, job_id, self._resume)
+        named = self._job_id is not None
+        setup = JobSetup(self._clock, self._random, listener, job_id, self._resume, is_named=named)
         manager = setup.job_manager(program, launch)
         return JobRun(manager, job_id, control=self._control(manager, job_id))
 

@@ -222,7 +222,8 @@ class JobManager:
         if unused and self._store.latest is not None:
             # A job that could not go on from a checkpoint has no right to delete it.
             end = JobEnd.SUSPENDED
-        self._store.close(end, self._parameters.settings.retention)
+        stopped = self._savepoint_path is not None
+        self._store.close(end, self._parameters.settings.retention, is_stopped=stopped)
 
     def _give_up_stop(self, error: BaseException) -> None:
         stop, self._stop = self._stop, None
@@ -230,6 +231,12 @@ class JobManager:
             stop.result.set_exception(error)
 
     def _run_attempts(self) -> Iterator[None]:
+        finished_at = self._parameters.finished_at
+        if finished_at is not None:
+            _logger.warning("The job has finished before. Delete %s to run it again.", finished_at)
+            self._ran = True  # so that what is left of its checkpoints is deleted
+            self._set_status(JobStatus.FINISHED)
+            return
         while True:
             yield from self._run_attempt()
             if self._cancelled:

@@ -17,7 +17,10 @@ __all__ = ("JobParameters",)
 
 @dataclass(frozen=True, slots=True)
 class JobParameters:
-    """What a job needs beside its graph."""
+    """What a job needs beside its graph.
+
+    `finished_at`: the file that says that the job has finished already, so that nothing is to do.
+    """
 
     job_id: str
     graph: JobGraph
@@ -25,6 +28,7 @@ class JobParameters:
     backend: BackendChoice
     settings: CheckpointSettings
     allow_non_restored_state: bool = False
+    finished_at: str | None = None
 
     @property
     def checkpointing_enabled(self) -> bool:
