@@ -20,7 +20,7 @@ from millpond.common import execution_options
 from millpond.configuration.backend_choice import BackendChoice, choose_backend
 from millpond.configuration.backend_description import StorageKind
 from millpond.configuration.directory import split_local_directories
-from millpond.configuration.options import execution
+from millpond.configuration.options import checkpointing, execution
 from millpond.configuration.options.execution import RecoveryClaimMode
 from millpond.errors import ConfigurationError
 from millpond.filesystem import FileSystemResolver, get_file_system
@@ -224,6 +224,9 @@ def _compiler_options(configuration: Configuration) -> CompilerOptions:
         parallelism=configuration.get(execution_options.DEFAULT_PARALLELISM),
         max_parallelism=None if maximum == -1 else maximum,
         chaining=configuration.get(execution.OPERATOR_CHAINING),
+        # What is behind a source in its chain is at work until the whole batch is: a barrier could
+        # not overtake anything there.
+        sources_end_chains=configuration.get(checkpointing.UNALIGNED),
         auto_generate_uids=configuration.get(execution_options.AUTO_GENERATE_UIDS),
         generic_types=configuration.get(execution_options.GENERIC_TYPES),
     )

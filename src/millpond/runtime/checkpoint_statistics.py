@@ -56,6 +56,16 @@ class CheckpointStatistics:
         return sum(metrics.state_bytes for metrics in self.subtasks.values())
 
     @property
+    def persisted_in_flight_bytes(self) -> int:
+        """Bytes of records that an unaligned checkpoint overtook."""
+        return sum(metrics.persisted_in_flight_bytes for metrics in self.subtasks.values())
+
+    @property
+    def is_unaligned(self) -> bool:
+        """Whether barriers overtook records."""
+        return any(metrics.is_unaligned for metrics in self.subtasks.values())
+
+    @property
     def synchronous_ms(self) -> float:
         """The longest pause of a task."""
         return max((metrics.synchronous_ms for metrics in self.subtasks.values()), default=0.0)

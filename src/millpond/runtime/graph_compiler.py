@@ -13,6 +13,7 @@ from millpond.datastream.operator_spec import (
     CoProcessSpec,
     SinkSpec,
     SourceSpec,
+    TimestampsSpec,
 )
 from millpond.datastream.partitioning import (
     ForwardPartitioning,
@@ -41,11 +42,15 @@ _TWO_INPUT_SPECS = (CoMapSpec, CoFlatMapSpec, CoProcessSpec, BroadcastProcessSpe
 
 @dataclass(frozen=True, slots=True)
 class CompilerOptions:
-    """What the configuration says about graphs. `max_parallelism` None: derived."""
+    """What the configuration says about graphs. `max_parallelism` None: derived.
+
+    `sources_end_chains`: what is behind a source, and behind its watermarks, is a task of its own.
+    """
 
     parallelism: int = 1
     max_parallelism: int | None = None
     chaining: bool = True
+    sources_end_chains: bool = False
     auto_generate_uids: bool = True
     generic_types: bool = True
 
@@ -83,6 +88,7 @@ class _Compiler:
         for target in self._order:
             for edge in target.inputs:
                 self._outputs[id(edge.source)].append((target, edge))
+        self._keeping = self._keeping_batches()
 
     def compile(self, job_parameters: dict[str, str]) -> JobGraph:
         ids = self._operator_ids()
@@ -139,6 +145,24 @@ class _Compiler:
 
     def _chained_input(self, target: Transformation) -> Edge | None:
         """Return the edge over which `target` is chained to its only input, if it is."""
+        if self._options.sources_end_chains and target.inputs:
+            source = target.inputs[0].source
+            reads = isinstance(source.spec, SourceSpec) or id(source) in self._keeping
+            if reads and id(target) not in self._keeping:
+                return None
+        return self._chainable_input(target)
+
+    def _keeping_batches(self) -> frozenset[int]:
+        """Return what assigns watermarks, and what leads there: they follow the batches."""
+        keeping: set[int] = set()
+        for transformation in reversed(self._order):
+            followers = (id(target) for target, _ in self._outputs[id(transformation)])
+            if isinstance(transformation.spec, TimestampsSpec) or not keeping.isdisjoint(followers):
+                keeping.add(id(transformation))
+        return frozenset(keeping)
+
+    def _chainable_input(self, target: Transformation) -> Edge | None:
+        """Return the edge over which `target` may be chained; generated ids depend on it."""
         if len(target.inputs) != 1 or isinstance(target.spec, _TWO_INPUT_SPECS):
             return None
         edge = target.inputs[0]
@@ -184,6 +208,7 @@ class _Compiler:
             operators=tuple(self._node(member, ids[id(member)]) for member in chain),
             chain=edges,
             parallelism=self._parallelism[id(chain[0])],
+            keeps_batches=any(id(member) in self._keeping for member in chain),
             max_parallelism=maximum,
             max_parallelism_is_set=is_set,
         )
@@ -244,7 +269,7 @@ class _Compiler:
                 hint="Call uid() on every operator.",
             )
         chained = sum(
-            self._chained_input(target) is edge
+            self._chainable_input(target) is edge
             for target, edge in self._outputs[id(transformation)]
         )
         return operator_id_of_place(

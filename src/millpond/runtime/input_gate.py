@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from millpond.runtime.channel import Channel
+    from millpond.runtime.pace import Pace
 
 __all__ = ("GateReader", "InputGate")
 
@@ -79,6 +80,36 @@ class InputGate:
                         self._control(reader, index, channel, element)
         return progress
 
+    def drain_in_slices(self, reader: GateReader, pace: Pace) -> bool:
+        """Do as `drain`, but cut long batches, and let `pace` interrupt after every piece.
+
+        What a task does is the same: operators see the same records in the same order.
+        """
+        progress = False
+        again = True
+        while again:
+            again = False
+            for index, channel in enumerate(self.channels):
+                queue = channel.queue
+                while queue and not channel.blocked:
+                    again = progress = True
+                    element = queue.popleft()
+                    if type(element) is Batch:
+                        if len(element.values) > pace.records:
+                            element, rest = _cut(element, pace.records)
+                            queue.appendleft(rest)
+                        reader.process_batch(element, channel.input_index)
+                        pace.worked()
+                    else:
+                        self._control(reader, index, channel, element)
+        return progress
+
+    def resume(self, reader: GateReader) -> None:
+        """Take up the watermarks of an unaligned checkpoint, before what was in flight is read."""
+        for channel in self.channels:
+            self._valves[channel.input_index].advance(channel, channel.restored_watermark)
+        self._advance(reader)
+
     def _control(self, reader: GateReader, index: int, channel: Channel, element: Element) -> None:
         if isinstance(element, Watermark):
             self._valves[channel.input_index].advance(channel, element.timestamp)
@@ -128,3 +159,12 @@ class InputGate:
         self._delivered.clear()
         for channel in self.channels:
             channel.blocked = False
+
+
+def _cut(batch: Batch, count: int) -> tuple[Batch, Batch]:
+    """Return the first records of a batch and the others."""
+    values, timestamps, keys = batch.values, batch.timestamps, batch.keys
+    return (
+        Batch(values[:count], timestamps and timestamps[:count], keys and keys[:count]),
+        Batch(values[count:], timestamps and timestamps[count:], keys and keys[count:]),
+    )

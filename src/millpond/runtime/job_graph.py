@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from millpond.datastream.operator_spec import SourceSpec
+from millpond.datastream.partitioning import BroadcastPartitioning, CustomPartitioning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,10 @@ class JobEdge:
 
 @dataclass(frozen=True, slots=True)
 class JobVertex:
-    """A chain of operators that runs as `parallelism` tasks. The first operator is its head."""
+    """A chain of operators that runs as `parallelism` tasks. The first operator is its head.
+
+    `keeps_batches`: it assigns watermarks or leads to what does, so batches must not be cut.
+    """
 
     vertex_id: int
     operators: tuple[OperatorNode, ...]
@@ -72,6 +76,7 @@ class JobVertex:
     parallelism: int
     max_parallelism: int
     max_parallelism_is_set: bool
+    keeps_batches: bool = False
 
     @property
     def name(self) -> str:
@@ -101,6 +106,19 @@ class JobGraph:
     def commits(self) -> bool:
         """Whether a sink makes results visible when a checkpoint is complete."""
         return any(node.commits for vertex in self.vertices for node in vertex.operators)
+
+    def refuses_overtaking(self, *, forced: bool) -> str | None:
+        """Return why barriers must not overtake records, as in Flink; None if they may.
+
+        All subtasks must see the same records of a broadcast, and a custom partitioner may deal
+        otherwise when the parallelism changes; `forced` allows the latter.
+        """
+        for edge in self.edges:
+            if isinstance(edge.partitioning, BroadcastPartitioning):
+                return "a stream is broadcast"
+            if isinstance(edge.partitioning, CustomPartitioning) and not forced:
+                return "a partitioner is custom"
+        return None
 
     def inputs_of(self, vertex_id: int) -> Sequence[JobEdge]:
         """Return the edges that lead to a vertex."""

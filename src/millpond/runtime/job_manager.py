@@ -25,6 +25,7 @@ from millpond.errors import (
     WorkerLostError,
 )
 from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
+from millpond.runtime.forwarding import forward
 from millpond.runtime.job_listener import JobListener
 from millpond.runtime.job_outcome import JobOutcome
 from millpond.runtime.job_parameters import JobParameters
@@ -143,7 +144,7 @@ class JobManager:
         result: Future[CompletedCheckpoint] = Future()
 
         def request() -> None:
-            _forward(self.coordinator.request(snapshot_options, target_directory), result)
+            forward(self.coordinator.request(snapshot_options, target_directory), result)
 
         self._submit(request, result)
         return result
@@ -324,6 +325,7 @@ class JobManager:
             )
             self.coordinator.graph = graph
             self._connection = self._launch()
+            self._connection.while_working(self._while_working)
             self._send(
                 Deploy(
                     parameters.job_id,
@@ -350,6 +352,12 @@ class JobManager:
         self._take_requests()
         self.coordinator.tick()
         self._watch_final_checkpoint()
+
+    def _while_working(self) -> None:
+        assert self._connection is not None
+        for message in self._connection.take():
+            self._handle(message)
+        self.coordinator.tick()
 
     def _take_requests(self) -> None:
         while True:
@@ -484,14 +492,3 @@ class JobManager:
     def _finish(self) -> None:
         self._ending = True
         self._send(Finish())
-
-
-def _forward(source: Future[Any], target: Future[Any]) -> None:
-    def copy(done: Future[Any]) -> None:
-        error = done.exception()
-        if error is None:
-            target.set_result(done.result())
-        else:
-            target.set_exception(error)
-
-    source.add_done_callback(copy)

@@ -21,11 +21,16 @@ class RuntimeSettings:
     """`batch_size` in records; `exactly_once` aligns barriers.
 
     `auto_watermark_interval_ms`: how often a generator is called while no records come; 0: never.
+    `unaligned` lets barriers overtake records when a checkpoint is `aligned_timeout_ms` old; with
+    `forced_unaligned` also where custom partitioners are.
     """
 
     batch_size: int
     exactly_once: bool
     auto_watermark_interval_ms: int
+    unaligned: bool
+    aligned_timeout_ms: int
+    forced_unaligned: bool
 
     @classmethod
     def of(cls, configuration: Mapping[str, str]) -> RuntimeSettings:
@@ -35,4 +40,7 @@ class RuntimeSettings:
             batch_size=get(millpond.BATCH_SIZE),
             exactly_once=get(checkpointing.CHECKPOINTING_MODE) is CheckpointingMode.EXACTLY_ONCE,
             auto_watermark_interval_ms=get(execution_options.AUTO_WATERMARK_INTERVAL),
+            unaligned=get(checkpointing.UNALIGNED),
+            aligned_timeout_ms=get(checkpointing.ALIGNED_CHECKPOINT_TIMEOUT),
+            forced_unaligned=get(checkpointing.FORCE_UNALIGNED),
         )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 from millpond.checkpoint.file_stream import FileSnapshotStreams
-from millpond.formats.handles import KeyedHandle, OperatorStateHandle, SubtaskState
+from millpond.formats.handles import (
+    DistributionMode,
+    KeyedHandle,
+    OperatorStateHandle,
+    OperatorStatePartition,
+    SubtaskState,
+)
+from millpond.runtime.in_flight import IN_FLIGHT_STATE
 from millpond.runtime.message import Acknowledge
 from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
+from millpond.state.contract.snapshot import SnapshotScope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +55,9 @@ class SubtaskSnapshot:
         clock: Clock,
         start_delay_ms: float,
         synchronous_ms: float,
+        in_flight: bytes | None = None,
     ) -> None:
+        """Make it; `in_flight` is what the task's channels held, for the first operator."""
         self.checkpoint_id = checkpoint_id
         self.vertex_id = vertex_id
         self.subtask_index = subtask_index
@@ -56,6 +66,7 @@ class SubtaskSnapshot:
         self._clock = clock
         self._start_delay_ms = start_delay_ms
         self._synchronous_ms = synchronous_ms
+        self._in_flight = in_flight
 
     def write(self) -> Acknowledge:
         """Write everything; runs in a background thread."""
@@ -75,6 +86,8 @@ class SubtaskSnapshot:
             state = SubtaskState(
                 operator_managed=managed, keyed_managed=() if keyed is None else (keyed,)
             )
+            if self._in_flight is not None and operator is self._operators[0]:
+                state = replace(state, operator_raw=self._write_in_flight(self._in_flight))
             if not state.is_empty:
                 states[operator.operator_id] = state
         metrics = SubtaskCheckpointMetrics(
@@ -83,6 +96,8 @@ class SubtaskSnapshot:
             asynchronous_ms=(self._clock.monotonic() - started) * 1000,
             checkpointed_bytes=sum(state.checkpointed_size for state in states.values()),
             state_bytes=sum(state.size for state in states.values()),
+            persisted_in_flight_bytes=len(self._in_flight or b""),
+            is_unaligned=self._in_flight is not None,
         )
         return Acknowledge(
             self.checkpoint_id,
@@ -92,6 +107,19 @@ class SubtaskSnapshot:
             self._streams.checksums,
             metrics,
         )
+
+    def _write_in_flight(self, data: bytes) -> OperatorStateHandle | None:
+        out = self._streams.open(SnapshotScope.EXCLUSIVE)
+        try:
+            out.write(data)
+            stream = out.finish()
+        except BaseException:
+            out.abort()
+            raise
+        if stream is None:
+            return None
+        partition = OperatorStatePartition(DistributionMode.SPLIT, (0,))
+        return OperatorStateHandle({IN_FLIGHT_STATE: partition}, stream)
 
     def cancel(self) -> None:
         """Make `write` stop soon; any thread may call it."""

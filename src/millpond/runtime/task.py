@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from millpond.clock import Clock
     from millpond.operators.batch import Batch
+    from millpond.runtime.in_flight import InFlightCodec
     from millpond.runtime.input_gate import InputGate
     from millpond.runtime.job_graph import JobVertex
     from millpond.runtime.output import EdgeOutput
+    from millpond.runtime.pace import Pace
 
 __all__ = ("Task",)
 
@@ -61,6 +63,7 @@ class Task:
         self.ended = False
         self._ending: deque[Operator] | None = None
         self.captured: list[SubtaskSnapshot] = []
+        self.pace: Pace | None = None
 
     @property
     def source(self) -> SourceOperator | None:
@@ -99,7 +102,12 @@ class Task:
                 self.process_end()
                 return True
         else:
-            progress = self._gate.drain(self)
+            pace = self.pace
+            if pace is None:
+                progress = self._gate.drain(self)
+            else:
+                pace.begin()
+                progress = self._gate.drain_in_slices(self, pace)
         if progress:
             for backend in self._backends:
                 backend.current_key = NO_KEY
@@ -154,10 +162,31 @@ class Task:
         A failure here fails the task, as in Flink (StreamTask.performCheckpoint).
         """
         started = self._clock.monotonic()
-        start_delay_ms = max(0, self._clock.now_ms() - barrier.timestamp_ms)
         for operator in self.operators:
             operator.prepare_snapshot(barrier.checkpoint_id)
         self._broadcast(barrier)
+        self._capture(barrier, started, None)
+
+    def overtake(self, barrier: CheckpointBarrier, codec: InFlightCodec) -> None:
+        """Take part in an unaligned checkpoint: capture the state and what channels hold, now.
+
+        Called for all tasks in topological order while no operator is at work, so that what
+        `prepare_snapshot` emits is in flight too.
+        """
+        started = self._clock.monotonic()
+        for operator in self.operators:
+            operator.prepare_snapshot(barrier.checkpoint_id)
+        in_flight = None
+        if self._gate.channels:
+            in_flight = codec.encode(self._gate.channels, self.subtask_index)
+        self._capture(barrier, started, in_flight)
+
+    def resume(self) -> None:
+        """Take up event time where an unaligned checkpoint left it."""
+        self._gate.resume(self)
+
+    def _capture(self, barrier: CheckpointBarrier, started: float, in_flight: bytes | None) -> None:
+        start_delay_ms = max(0, self._clock.now_ms() - barrier.timestamp_ms)
         streams = barrier.location.streams(resolve=self._resolve)
         captured: list[OperatorSnapshot] = []
         try:
@@ -190,6 +219,7 @@ class Task:
                 self._clock,
                 start_delay_ms,
                 (self._clock.monotonic() - started) * 1000,
+                in_flight,
             )
         )
 

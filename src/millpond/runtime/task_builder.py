@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from millpond.operators.build import build_operator
 from millpond.operators.operator import Operator, OperatorContext
 from millpond.runtime.channel import Channel
+from millpond.runtime.in_flight_restore import restore_in_flight
 from millpond.runtime.input_gate import InputGate
 from millpond.runtime.output import ChainedOutput, EdgeOutput, OperatorOutput
 from millpond.runtime.partitioner import partitioner_for
@@ -80,8 +81,10 @@ class _Builder:
             senders = self._graph.vertices[edge.source_vertex].parallelism
             receivers = self._graph.vertices[edge.target_vertex].parallelism
             self._channels[number] = [
-                [Channel(edge.input_index) for _ in range(receivers)] for _ in range(senders)
+                [Channel(edge.input_index, number, sender) for _ in range(receivers)]
+                for sender in range(senders)
             ]
+        restore_in_flight(self._graph, self._restored, self._channels, self._around.reader)
         return [task for vertex in _topological(self._graph) for task in self._build_vertex(vertex)]
 
     def _build_vertex(self, vertex: JobVertex) -> list[Task]:

@@ -12,7 +12,8 @@ class SubtaskCheckpointMetrics:
     """Durations in ms and sizes in bytes of one subtask's part of a checkpoint.
 
     `synchronous_ms` is the pause of the task; `checkpointed_bytes` were written now, `state_bytes`
-    includes files of earlier checkpoints.
+    includes files of earlier checkpoints. `persisted_in_flight_bytes` are part of both: records
+    that an unaligned checkpoint overtook.
     """
 
     start_delay_ms: float
@@ -20,3 +21,5 @@ class SubtaskCheckpointMetrics:
     asynchronous_ms: float
     checkpointed_bytes: int
     state_bytes: int
+    persisted_in_flight_bytes: int = 0
+    is_unaligned: bool = False

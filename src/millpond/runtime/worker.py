@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.checkpoint.reader import SnapshotSource
@@ -11,6 +12,7 @@ from millpond.metrics.registry import MetricRegistry
 from millpond.operators.batch import MAX_WATERMARK
 from millpond.runtime.element import CheckpointBarrier
 from millpond.runtime.garbage_collection import CalmCollection
+from millpond.runtime.in_flight import InFlightCodec
 from millpond.runtime.message import (
     Acknowledge,
     Cancel,
@@ -36,6 +38,7 @@ from millpond.runtime.settings import RuntimeSettings
 from millpond.runtime.source_alignment import SourceAlignment
 from millpond.runtime.state_store import open_state_store
 from millpond.runtime.task_builder import TaskSurroundings, build_tasks
+from millpond.runtime.urgent_checkpoint import UrgentCheckpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +64,14 @@ class Worker:
     all channels are empty. So the order of all work follows from what the sources hold, and a
     barrier that is sent between two cycles finds every channel aligned.
 
-    `send` takes messages to the job manager; `executor` writes snapshots.
+    `send` takes messages to the job manager; `executor` writes snapshots. With unaligned
+    checkpoints the worker looks into `inbox` while it works, and calls `look` before.
+
+    Attributes:
+        inbox: messages for `handle` that came while it was working.
+        look: lets a job manager on the same thread do its part; None in a process of its own.
+        is_working: it is in the middle of a cycle.
+        closed: all tasks are closed.
     """
 
     def __init__(
@@ -71,12 +81,18 @@ class Worker:
         local_directory: Path,
         send: Callable[[FromWorker], None],
         resolve: FileSystemResolver = get_file_system,
+        inbox: deque[ToWorker] | None = None,
     ) -> None:
         self._clock = clock
         self._executor = executor
         self._local_directory = local_directory
         self._send = send
         self._resolve = resolve
+        self.inbox: deque[ToWorker] = deque() if inbox is None else inbox
+        self.look: Callable[[], None] | None = None
+        self.is_working = False
+        self._urgent: UrgentCheckpoints | None = None
+        self._codec: InFlightCodec | None = None
         self._store: StateStore | None = None
         self._tasks: list[Task] = []
         self._alignment = SourceAlignment(())
@@ -99,10 +115,13 @@ class Worker:
         if self.closed:
             return False
         try:
+            self.is_working = True
             return self._cycle()
         except Exception as error:  # noqa: BLE001 - the job manager decides what it means
             self._fail(error)
             return True
+        finally:
+            self.is_working = False
 
     def close(self) -> None:
         """Close everything without commits, for example after a lost job manager."""
@@ -161,7 +180,14 @@ class Worker:
         # Restored watermarks reach every task before the first record does.
         for task in self._tasks:
             if task.source is None:
+                task.resume()
                 task.run()
+        if UrgentCheckpoints.allowed(settings, deploy.graph):
+            self._codec = InFlightCodec(deploy.graph)
+            self._urgent = UrgentCheckpoints(
+                self._clock, self.inbox, self._look, self._act, settings.aligned_timeout_ms
+            )
+            self._urgent.set_pace(self._tasks)
         self._send(Running(round((self._clock.monotonic() - started) * 1000)))
 
     def _reader(self, restore: Restore | None) -> SnapshotReader:
@@ -181,6 +207,8 @@ class Worker:
         for task in self._tasks:
             task.fire_processing_time(now_ms)
             moved |= task.run()
+            if self._urgent is not None:
+                self._urgent.interrupt()
         self._start_writing()
         self._report_progress()
         ended = bool(self._tasks) and all(task.ended for task in self._tasks)
@@ -211,15 +239,29 @@ class Worker:
     # -- checkpoints
 
     def _trigger(self, message: TriggerCheckpoint) -> None:
-        barrier = CheckpointBarrier(
-            message.checkpoint_id, message.timestamp_ms, message.options, message.location
-        )
+        barrier = _barrier_of(message)
         # Every channel is empty between cycles: one pass brings the barrier to every task.
         for task in self._tasks:
             if task.source is not None:
                 task.process_barrier(barrier)
             else:
                 task.run()
+        self._start_writing()
+
+    def _look(self) -> None:
+        self._finish_writing()
+        if self.look is not None:
+            self.look()
+
+    def _act(self, message: ToWorker) -> None:
+        """Act on an urgent message in the middle of a cycle."""
+        if not isinstance(message, TriggerCheckpoint):
+            self._dispatch(message)
+            return
+        barrier = _barrier_of(message)
+        assert self._codec is not None
+        for task in self._tasks:
+            task.overtake(barrier, self._codec)
         self._start_writing()
 
     def _start_writing(self) -> None:
@@ -292,3 +334,9 @@ class Worker:
             self._store.close()
         if failures:
             raise failures[0]
+
+
+def _barrier_of(message: TriggerCheckpoint) -> CheckpointBarrier:
+    return CheckpointBarrier(
+        message.checkpoint_id, message.timestamp_ms, message.options, message.location
+    )

@@ -37,6 +37,14 @@ class WorkerConnection(Protocol):
         """
         ...
 
+    def while_working(self, look: Callable[[], None]) -> None:
+        """Say what to call now and then while the worker keeps this thread busy."""
+        ...
+
+    def take(self) -> Sequence[FromWorker]:
+        """Return what the worker said, at once and without letting it work."""
+        ...
+
     def close(self) -> None:
         """End the worker, whatever it is doing, and remove its local directory."""
         ...
@@ -64,13 +72,26 @@ class InProcessConnection:
         )
 
     def send(self, message: ToWorker) -> None:
-        """Hand a message to the worker; it acts on it at once."""
-        self._worker.handle(message)
+        """Hand a message to the worker; it acts on it at once, or when it comes to it."""
+        if self._worker.is_working:
+            self._worker.inbox.append(message)
+        else:
+            self._worker.handle(message)
+
+    def while_working(self, look: Callable[[], None]) -> None:
+        """Call it between pieces of work, if checkpoints may be unaligned."""
+        self._worker.look = look
 
     def receive(self) -> Sequence[FromWorker]:
         """Run one cycle and return what the worker said."""
         if not self._worker.step() and not self._messages:
             self._clock.sleep(_IDLE_SECONDS)
+        while self._worker.inbox:
+            self._worker.handle(self._worker.inbox.popleft())
+        return self.take()
+
+    def take(self) -> Sequence[FromWorker]:
+        """Return what the worker said."""
         messages = list(self._messages)
         self._messages.clear()
         return messages

@@ -29,7 +29,7 @@ from millpond.runtime.message import Failed, FromWorker, ToWorker
 from millpond.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ("ProcessConnection", "main")
 
@@ -101,6 +101,13 @@ class ProcessConnection:
                 return messages
             raise self._lost() from error
         return messages
+
+    def while_working(self, look: Callable[[], None]) -> None:
+        """Nothing to do: the worker keeps no thread of this process busy."""
+
+    def take(self) -> Sequence[FromWorker]:
+        """Return nothing; `receive` does."""
+        return ()
 
     def _lost(self) -> WorkerLostError:
         try:
@@ -204,7 +211,7 @@ def main(arguments: Sequence[str]) -> None:
     ).start()
     clock = SystemClock()
     with ThreadPoolExecutor(_SNAPSHOT_THREADS, thread_name_prefix="millpond-snapshot") as executor:
-        worker = Worker(clock, executor, directory, _Outbox(connection).send)
+        worker = Worker(clock, executor, directory, _Outbox(connection).send, inbox=inbox)
         while True:
             while inbox:
                 worker.handle(inbox.popleft())

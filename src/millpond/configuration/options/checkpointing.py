@@ -140,10 +140,7 @@ CHECKPOINTS_AFTER_TASKS_FINISH = (
     .with_description("Go on taking checkpoints when some tasks have finished.")
 )
 
-_DRAINED = (
-    "the channels of the embedded engine are short and drained in turn, so a barrier waits for no "
-    "queue; checkpoints are aligned and take as long as unaligned ones would"
-)
+_DRAINED = "channels of one process are queues of batches, written in one piece for each subtask"
 
 OPTIONS: tuple[RegisteredOption, ...] = (
     works(CHECKPOINT_INTERVAL, "the coordinator's period"),
@@ -170,9 +167,13 @@ OPTIONS: tuple[RegisteredOption, ...] = (
         "which checkpoints outlive a cancelled or failed job",
         default_in_1_12="(none)",
     ),
-    without_meaning(UNALIGNED, _DRAINED),
-    without_meaning(ALIGNED_CHECKPOINT_TIMEOUT, _DRAINED),
-    without_meaning(FORCE_UNALIGNED, _DRAINED, default_in_1_12="true"),
+    works(UNALIGNED, "checkpoints are taken in the middle of a cycle, with what channels hold"),
+    works(ALIGNED_CHECKPOINT_TIMEOUT, "from this age on a checkpoint overtakes records"),
+    works(
+        FORCE_UNALIGNED,
+        "custom partitioners do not keep checkpoints aligned",
+        default_in_1_12="true",
+    ),
     without_meaning(
         _key(_PREFIX + "unaligned.interruptible-timers.enabled")
         .boolean_type()
