@@ -8,6 +8,8 @@ from millpond.datastream.streams.connected import (
     BroadcastStream,
     ConnectedStreams,
 )
+from millpond.datastream.streams.interval_join import IntervalJoin, IntervalJoined
+from millpond.datastream.streams.joined import CoGroupedStreams, JoinedStreams
 from millpond.datastream.streams.keyed import KeyedStream
 from millpond.datastream.streams.plain import DataStream
 from millpond.datastream.streams.sink import DataStreamSink
@@ -18,9 +20,13 @@ __all__ = (
     "BroadcastConnectedStream",
     "BroadcastStream",
     "CloseableIterator",
+    "CoGroupedStreams",
     "ConnectedStreams",
     "DataStream",
     "DataStreamSink",
+    "IntervalJoin",
+    "IntervalJoined",
+    "JoinedStreams",
     "KeyedStream",
     "WindowedStream",
 )

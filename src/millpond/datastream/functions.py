@@ -28,6 +28,12 @@ from millpond.datastream._functions.function import (
     KeyedStateStore,
     RuntimeContext,
 )
+from millpond.datastream._functions.join import (
+    CoGroupFunction,
+    FlatJoinFunction,
+    JoinFunction,
+    ProcessJoinFunction,
+)
 from millpond.datastream._functions.process import (
     CoProcessFunction,
     KeyedCoProcessFunction,
@@ -77,10 +83,12 @@ __all__ = (
     "CheckpointListener",
     "CheckpointedFunction",
     "CoFlatMapFunction",
+    "CoGroupFunction",
     "CoMapFunction",
     "CoProcessFunction",
     "FilterFunction",
     "FilterFunctionWrapper",
+    "FlatJoinFunction",
     "FlatMapFunction",
     "FlatMapFunctionWrapper",
     "Function",
@@ -88,6 +96,7 @@ __all__ = (
     "FunctionSnapshotContext",
     "FunctionWrapper",
     "JavaFunctionWrapper",
+    "JoinFunction",
     "KeySelector",
     "KeySelectorFunctionWrapper",
     "KeyedBroadcastProcessFunction",
@@ -103,6 +112,7 @@ __all__ = (
     "PassThroughWindowFunction",
     "ProcessAllWindowFunction",
     "ProcessFunction",
+    "ProcessJoinFunction",
     "ProcessWindowFunction",
     "ReduceFunction",
     "ReduceFunctionWrapper",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         KeyedProcessFunction,
         MapFunction,
         ProcessFunction,
+        ProcessJoinFunction,
         ReduceFunction,
         SinkFunction,
     )
@@ -49,6 +50,7 @@ __all__ = (
     "FieldAggregationSpec",
     "FilterSpec",
     "FlatMapSpec",
+    "IntervalJoinSpec",
     "MapSpec",
     "OperatorSpec",
     "ProcessSpec",
@@ -195,6 +197,19 @@ class BroadcastProcessSpec:
 
 
 @dataclass(frozen=True)
+class IntervalJoinSpec:
+    """Pairs of two keyed inputs with ``left + lower <= right <= left + upper``, both inclusive."""
+
+    function: ProcessJoinFunction
+    lower_bound_ms: int
+    upper_bound_ms: int
+    left_type: TypeInformation | None = None
+    right_type: TypeInformation | None = None
+    left_late_tag: OutputTag | None = None
+    right_late_tag: OutputTag | None = None
+
+
+@dataclass(frozen=True)
 class SinkSpec:
     """Writes to a sink."""
 
@@ -234,6 +249,7 @@ OperatorSpec = (
     | CoFlatMapSpec
     | CoProcessSpec
     | BroadcastProcessSpec
+    | IntervalJoinSpec
     | SinkSpec
     | SinkFunctionSpec
     | CollectSpec

@@ -28,7 +28,12 @@ from millpond.datastream.engine import Program, current_launch, load_engine
 from millpond.datastream.operator_spec import COLLECT_UID, CollectSpec, OperatorSpec, SourceSpec
 from millpond.datastream.state_backend import StateBackend
 from millpond.datastream.time_characteristic import TimeCharacteristic
-from millpond.datastream.transformation import Edge, JobDescription, Transformation
+from millpond.datastream.transformation import (
+    Edge,
+    JobDescription,
+    Transformation,
+    with_inputs,
+)
 from millpond.errors import ConfigurationError, InvalidProgramError, MillpondError
 
 if TYPE_CHECKING:
@@ -67,6 +72,7 @@ class StreamExecutionEnvironment:
         self._checkpoint_config = CheckpointConfig(self._code, inherited)
         self._state_backend: StateBackend | None = None
         self._transformations: list[Transformation] = []
+        self._last_id = 0
         self._slot_sharing_groups: dict[str, SlotSharingGroup] = {}
         self._cached_files: dict[str, str] = {}
 
@@ -442,16 +448,15 @@ class StreamExecutionEnvironment:
         keyed: KeyGroupPartitioning | None = None,
     ) -> Transformation:
         """Add an operator to the program."""
-        transformation = Transformation(
-            len(self._transformations) + 1, name, spec, inputs, output_type, keyed
-        )
+        self._last_id += 1
+        transformation = Transformation(self._last_id, name, spec, inputs, output_type, keyed)
         self._transformations.append(transformation)
         return transformation
 
     def _take_program(self, job_name: str | None) -> Program:
         configuration = self.effective_configuration()
         name = job_name or configuration.get(execution.JOB_NAME) or _DEFAULT_JOB_NAME
-        job = JobDescription(name, self._transformations)
+        job = JobDescription(name, with_inputs(self._transformations))
         self._transformations = []
         return Program(
             job,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from millpond.datastream.operator_spec import OperatorSpec
     from millpond.datastream.partitioning import KeyGroupPartitioning, Partitioning
 
-__all__ = ("ChainingStrategy", "Edge", "JobDescription", "Transformation")
+__all__ = ("ChainingStrategy", "Edge", "JobDescription", "Transformation", "with_inputs")
 
 
 class ChainingStrategy(enum.StrEnum):
@@ -69,3 +69,18 @@ class JobDescription:
 
     name: str
     transformations: list[Transformation] = field(default_factory=list)
+
+
+def with_inputs(transformations: Sequence[Transformation]) -> list[Transformation]:
+    """Return transformations and all that they read, in the order in which they were made.
+
+    A stream may be read again after `execute` has emptied the environment.
+    """
+    found = {id(transformation): transformation for transformation in transformations}
+    waiting = list(transformations)
+    while waiting:
+        for edge in waiting.pop().inputs:
+            if id(edge.source) not in found:
+                found[id(edge.source)] = edge.source
+                waiting.append(edge.source)
+    return sorted(found.values(), key=lambda transformation: transformation.transformation_id)

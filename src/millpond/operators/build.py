@@ -20,6 +20,7 @@ from millpond.datastream.operator_spec import (
     FieldAggregationSpec,
     FilterSpec,
     FlatMapSpec,
+    IntervalJoinSpec,
     MapSpec,
     OperatorSpec,
     ProcessSpec,
@@ -51,6 +52,7 @@ _OPERATORS = {
     CoFlatMapSpec: "co_process:CoProcessOperator",
     CoProcessSpec: "co_process:CoProcessOperator",
     BroadcastProcessSpec: "broadcast_process:BroadcastProcessOperator",
+    IntervalJoinSpec: "interval_join:IntervalJoinOperator",
     SinkSpec: "sink:SinkOperator",
     SinkFunctionSpec: "sink_function:SinkFunctionOperator",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from millpond.datastream._functions.adapter import FunctionAdapter
 from millpond.datastream.functions import CheckpointedFunction, CheckpointListener, Function
 from millpond.operators.checkpointed_function import initialize_function, snapshot_function
 from millpond.operators.operator import Operator, OperatorContext, user_code_error
@@ -23,6 +24,9 @@ def bound_method(function: Any, kind: type, name: str) -> Callable[..., Any]:
 
 def method_name(function: Any, name: str) -> str:
     """Return how an error names a user function: class and method, or the callable's name."""
+    if isinstance(function, FunctionAdapter):
+        own = name in {"open", "close"}
+        function, name = function.function, name if own else function.method
     if isinstance(function, Function):
         return f"{type(function).__name__}.{name}"
     return getattr(function, "__qualname__", None) or repr(function)

@@ -13,6 +13,7 @@ from millpond.datastream.operator_spec import (
     AsyncWaitSpec,
     BroadcastProcessSpec,
     FieldAggregationSpec,
+    IntervalJoinSpec,
     ReduceSpec,
     WindowSpec,
 )
@@ -71,6 +72,9 @@ def _kept_records(spec: OperatorSpec) -> Iterator[tuple[str, Any]]:
         yield "values of a rolling reduce", spec.value_type
     elif isinstance(spec, AsyncWaitSpec):
         yield "records in flight", spec.element_type
+    elif isinstance(spec, IntervalJoinSpec):
+        yield "records of an interval join", spec.left_type
+        yield "records of an interval join", spec.right_type
     elif isinstance(spec, WindowSpec):
         if spec.aggregate is None or spec.evictor is not None:
             yield "records of a window", spec.element_type

@@ -11,6 +11,7 @@ from millpond.datastream.operator_spec import (
     CoFlatMapSpec,
     CoMapSpec,
     CoProcessSpec,
+    IntervalJoinSpec,
     SinkSpec,
     SourceSpec,
     TimestampsSpec,
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = ("CompilerOptions", "compile_job")
 
-_TWO_INPUT_SPECS = (CoMapSpec, CoFlatMapSpec, CoProcessSpec, BroadcastProcessSpec)
+_TWO_INPUT_SPECS = (
+    CoMapSpec,
+    CoFlatMapSpec,
+    CoProcessSpec,
+    BroadcastProcessSpec,
+    IntervalJoinSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -613,3 +613,9 @@ def test_a_keyed_side_output_keeps_its_type(env):
     keyed = texts.get_side_output(tag).key_by(lambda text: text[0], Types.STRING())
     assert keyed.get_type() == Types.STRING()
     assert list(keyed.reduce(lambda a, b: a + b).execute_and_collect()) == ["x1", "x1x2"]
+
+
+def test_a_stream_may_be_read_again_by_another_job(env):
+    numbers = env.from_collection([1, 2, 3]).map(lambda number: number * 2)
+    assert list(numbers.execute_and_collect()) == [2, 4, 6]
+    assert list(numbers.map(lambda number: -number).execute_and_collect()) == [-2, -4, -6]

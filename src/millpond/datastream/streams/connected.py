@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from millpond.common.typeinfo import TypeInformation
     from millpond.datastream.state import MapStateDescriptor
 
-__all__ = ("BroadcastConnectedStream", "BroadcastStream", "ConnectedStreams")
+__all__ = ("BroadcastConnectedStream", "BroadcastStream", "ConnectedStreams", "connect_keyed")
 
 
 class ConnectedStreams:
@@ -141,6 +141,17 @@ class BroadcastConnectedStream:
         )
 
 
+def connect_keyed(
+    first: KeyedStream,
+    second: KeyedStream,
+    name: str,
+    spec: OperatorSpec,
+    output_type: TypeInformation | None,
+) -> DataStream:
+    """Add an operator with two keyed inputs."""
+    return _two_inputs(first, second, name, spec, output_type, first._key)
+
+
 def _two_inputs(
     first: DataStream,
     second: DataStream,
@@ -150,6 +161,12 @@ def _two_inputs(
     keyed: Any,
 ) -> DataStream:
     environment = first.get_execution_environment()
+    if keyed is not None and isinstance(second, KeyedStream):
+        types = keyed.key_type, second._key.key_type
+        if None not in types and types[0] != types[1]:
+            raise InvalidProgramError(
+                f"The keys of the two inputs differ: {types[0]} and {types[1]}.", operator=name
+            )
     edges = tuple(
         Edge(edge.source, edge.partitioning, edge.side_tag, index)
         for index, stream in enumerate((first, second))

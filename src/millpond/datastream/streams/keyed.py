@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from millpond.common.typeinfo import TypeInformation
     from millpond.datastream.partitioning import KeyGroupPartitioning
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from millpond.datastream.streams.interval_join import IntervalJoin
     from millpond.datastream.streams.windowed import WindowedStream
     from millpond.datastream.window import WindowAssigner
 
@@ -93,6 +94,21 @@ class KeyedStream(DataStream):
         if slide == 0:
             return self.window(CountTumblingWindowAssigner(size))
         return self.window(CountSlidingWindowAssigner(size, slide))
+
+    def interval_join(self, other_stream: KeyedStream) -> IntervalJoin:
+        """Pair records with those of a keyed stream whose timestamps are near enough.
+
+        Raises:
+            InvalidProgramError: the other stream is not keyed.
+        """
+        from millpond.datastream.streams.interval_join import IntervalJoin
+
+        if not isinstance(other_stream, KeyedStream):
+            raise InvalidProgramError(
+                f"An interval join needs a keyed stream, not {other_stream!r}.",
+                hint="Call key_by on both streams.",
+            )
+        return IntervalJoin(self, other_stream)
 
     def _aggregate(self, kind: AggregationKind, position: int | str) -> DataStream:
         if isinstance(position, bool) or not isinstance(position, int | str):

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         BroadcastStream,
         ConnectedStreams,
     )
+    from millpond.datastream.streams.joined import CoGroupedStreams, JoinedStreams
     from millpond.datastream.streams.keyed import KeyedStream
     from millpond.datastream.streams.windowed import AllWindowedStream
     from millpond.datastream.window import WindowAssigner
@@ -240,9 +241,21 @@ class DataStream(NamedStream):
     # -- several streams
 
     def union(self, *streams: DataStream) -> DataStream:
-        """Merge with streams of the same type; each record comes out once."""
+        """Merge with streams of the same type; each record comes out once.
+
+        Raises:
+            InvalidProgramError: another one is no stream of this program, or of another type.
+        """
         edges = self._edges
         for stream in streams:
+            if not isinstance(stream, DataStream) or stream._environment is not self._environment:
+                raise InvalidProgramError(f"union needs streams of this program, not {stream!r}.")
+            types = self.get_type(), stream.get_type()
+            if None not in types and types[0] != types[1]:
+                raise InvalidProgramError(
+                    f"Streams of different types cannot be united: {types[0]} and {types[1]}.",
+                    hint="Use connect, or map one of them.",
+                )
             edges += stream._edges
         return DataStream(self._environment, edges, self._side_type)
 
@@ -259,6 +272,18 @@ class DataStream(NamedStream):
         if isinstance(ds, BroadcastStream):
             return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
         return ConnectedStreams(self, ds)
+
+    def join(self, other_stream: DataStream) -> JoinedStreams:
+        """Join with another stream by key and window, as Java Flink; see `JoinedStreams`."""
+        from millpond.datastream.streams.joined import JoinedStreams
+
+        return JoinedStreams(self, other_stream)
+
+    def co_group(self, other_stream: DataStream) -> CoGroupedStreams:
+        """Group with another stream by key and window, as Java Flink; see `CoGroupedStreams`."""
+        from millpond.datastream.streams.joined import CoGroupedStreams
+
+        return CoGroupedStreams(self, other_stream)
 
     def get_side_output(self, output_tag: OutputTag) -> DataStream:
         """Return the records that this stream's operator sent to a side output."""
