@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -18,7 +18,7 @@ from millpond.checkpoint.storage import (
 )
 from millpond.common import execution_options
 from millpond.configuration.backend_choice import BackendChoice, choose_backend
-from millpond.configuration.backend_description import StorageKind
+from millpond.configuration.backend_description import StorageKind, Store
 from millpond.configuration.directory import split_local_directories
 from millpond.configuration.options import checkpointing, execution
 from millpond.configuration.options.execution import RecoveryClaimMode
@@ -100,11 +100,17 @@ class JobSetup:
             None if storage is None else storage.describe(),
         )
         settings = CheckpointSettings.of(configuration)
+        if graph.batch:
+            # One key at a time, nothing to recover from: as in Flink, whatever is configured.
+            choice = replace(choice, store=Store.HEAP)
+            settings = replace(settings, interval_ms=None)
+            _refuse_savepoint(configuration)
         store, finished_at = self._store(
             choice,
             configuration,
             checkpointing=settings.interval_ms is not None,
             commits=graph.commits,
+            batch=graph.batch,
         )
         return JobManager(
             JobParameters(
@@ -130,6 +136,7 @@ class JobSetup:
         *,
         checkpointing: bool,
         commits: bool,
+        batch: bool,
     ) -> tuple[CompletedCheckpointStore, str | None]:
         """Return the job's checkpoints, and the file that says that it has finished already."""
         storage = self._storage(choice)
@@ -142,7 +149,7 @@ class JobSetup:
         if marker is not None and self._has_finished(marker):
             store.recover()
             return store, marker.url
-        if self.resume:
+        if self.resume and not batch:
             self._recover(store, commits=commits)
         path = configuration.get(execution.SAVEPOINT_PATH)
         if path is not None and store.latest is None:
@@ -227,9 +234,20 @@ def _compiler_options(configuration: Configuration) -> CompilerOptions:
         # What is behind a source in its chain is at work until the whole batch is: a barrier could
         # not overtake anything there.
         sources_end_chains=configuration.get(checkpointing.UNALIGNED),
+        mode=configuration.get(execution.RUNTIME_MODE),
         auto_generate_uids=configuration.get(execution_options.AUTO_GENERATE_UIDS),
         generic_types=configuration.get(execution_options.GENERIC_TYPES),
     )
+
+
+def _refuse_savepoint(configuration: Configuration) -> None:
+    path = configuration.get(execution.SAVEPOINT_PATH)
+    if path is not None:
+        raise ConfigurationError(
+            "A job in BATCH mode cannot start from a savepoint.",
+            hint="Run it with execution.runtime-mode STREAMING.",
+            path=path,
+        )
 
 
 def _job_parameters(configuration: Configuration) -> dict[str, str]:

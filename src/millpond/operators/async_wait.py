@@ -19,7 +19,7 @@ from millpond.operators.async_queue import (
     UnorderedQueue,
 )
 from millpond.operators.batch import MIN_WATERMARK
-from millpond.operators.operator import user_code_error
+from millpond.operators.operator import Ending, user_code_error
 from millpond.operators.results import emit_results
 from millpond.operators.user_function import UserFunctionOperator, method_name
 
@@ -131,9 +131,9 @@ class AsyncWaitOperator(UserFunctionOperator):
         self._records_state.update(records)
         self._watermarks_state.update(watermarks)
 
-    def end_input(self) -> bool:
+    def end_input(self) -> Ending:
         self._progress()
-        return not self._queue.calls
+        return Ending.WAITING if self._queue.calls else Ending.DONE
 
     def close(self) -> None:
         loop, self._loop = self._loop, None

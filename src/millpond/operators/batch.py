@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
-__all__ = ("MAX_WATERMARK", "MIN_WATERMARK", "Batch")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ("MAX_WATERMARK", "MIN_WATERMARK", "Batch", "BatchResources")
 
 MIN_WATERMARK = -(1 << 63)
 MAX_WATERMARK = (1 << 63) - 1
@@ -41,3 +45,12 @@ class Batch:
 
     def __repr__(self) -> str:
         return f"Batch({len(self.values)} records)"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BatchResources:
+    """What sorting one operator's input may use in BATCH mode."""
+
+    memory_bytes: int
+    directory: Path

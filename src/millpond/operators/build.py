@@ -35,6 +35,7 @@ from millpond.datastream.operator_spec import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from millpond.operators.batch import BatchResources
     from millpond.operators.operator import Operator
 
 __all__ = ("build_operator",)
@@ -61,10 +62,14 @@ _OPERATORS = {
 def build_operator(
     specification: bytes | SourceSpec,
     send_collected: Callable[[str, int, Sequence[Any]], None],
+    *,
+    keyed: bool = False,
+    batch: BatchResources | None = None,
 ) -> Operator:
     """Make one subtask's operator; it shares no function object with any other subtask.
 
-    `specification` comes from the program itself, pickled when the program was compiled.
+    `specification` comes from the program itself, pickled when the program was compiled. `keyed`
+    and `batch`, which is None in STREAMING mode, decide whether its input is sorted.
     """
     spec: OperatorSpec
     if isinstance(specification, SourceSpec):
@@ -84,6 +89,8 @@ def build_operator(
         operator = _load("collect:CollectOperator")(partial(send_collected, spec.collect_id))
     else:
         operator = _load(_OPERATORS[type(spec)])(spec)
+    if batch is not None:
+        operator = _load("batch_execution:in_batch_mode")(operator, spec, batch, keyed=keyed)
     return operator
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from millpond.operators.batch import Batch
     from millpond.state.operator_state.backend import OperatorStateBackend
 
-__all__ = ("Operator", "OperatorContext", "Output", "TwoInputOperator", "user_code_error")
+__all__ = ("Ending", "Operator", "OperatorContext", "Output", "TwoInputOperator", "user_code_error")
 
 
 class Output(Protocol):
@@ -74,6 +75,16 @@ class OperatorContext:
         return f"{self.name} ({self.subtask_index + 1}/{self.parallelism})#{self.attempt}"
 
 
+class Ending(enum.Enum):
+    """How far an operator is whose input has ended."""
+
+    DONE = enum.auto()
+    WORKING = enum.auto()
+    """It goes on at once when it is asked again."""
+    WAITING = enum.auto()
+    """It waits for something outside."""
+
+
 class Operator(ABC):
     """One subtask of an operator with one input. Only its task's thread calls it.
 
@@ -126,12 +137,12 @@ class Operator(ABC):
     def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
         """A checkpoint was given up."""
 
-    def end_input(self) -> bool:
-        """The input has ended; return whether nothing is in flight that `finish` must wait for.
+    def end_input(self) -> Ending:
+        """The input has ended; do some of what is left to do, and say how far that is.
 
-        Called again, cycle by cycle, until it is so.
+        Called again, cycle by cycle, until it is done.
         """
-        return True
+        return Ending.DONE
 
     def finish(self) -> None:
         """The input has ended and the last watermark has passed; emit what is left."""

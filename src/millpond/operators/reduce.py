@@ -34,9 +34,11 @@ class ReduceOperator(UserFunctionOperator):
         super().open()
         descriptor = ValueStateDescriptor(REDUCE_STATE, self._value_type)
         self._state: ValueState[Any] = self.runtime_context.get_state(descriptor)
+        # Asked once: a check against a protocol costs more than a small batch.
+        self._direct = self._state if isinstance(self._state, SupportsEntries) else None
 
     def process_batch(self, batch: Batch) -> None:
-        entries = self._state.entries() if isinstance(self._state, SupportsEntries) else None
+        entries = None if self._direct is None else self._direct.entries()
         try:
             if entries is None:
                 results = self._reduce_through_state(batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millpond.configuration.options.execution import RuntimeExecutionMode
 from millpond.datastream.connectors.sink import Sink
 from millpond.datastream.operator_spec import (
     BroadcastProcessSpec,
@@ -28,6 +29,7 @@ from millpond.datastream.transformation import (
     Transformation,
 )
 from millpond.errors import InvalidProgramError
+from millpond.runtime.batch_mode import is_batch, without_watermarks
 from millpond.runtime.generic_types import refuse_generic_types
 from millpond.runtime.job_graph import ChainEdge, JobEdge, JobGraph, JobVertex, OperatorNode
 from millpond.runtime.operator_id import operator_id_of_place, operator_id_of_uid
@@ -60,6 +62,7 @@ class CompilerOptions:
     sources_end_chains: bool = False
     auto_generate_uids: bool = True
     generic_types: bool = True
+    mode: RuntimeExecutionMode = RuntimeExecutionMode.STREAMING
 
 
 def compile_job(
@@ -70,7 +73,8 @@ def compile_job(
     Raises:
         InvalidProgramError: it has no operators, operators share a uid, a uid is missing where
             `pipeline.auto-generate-uids` is false, state would be pickled where
-            `pipeline.generic-types` is false, or a function cannot be copied.
+            `pipeline.generic-types` is false, a function cannot be copied, or a source of a
+            program in BATCH mode does not end.
     """
     compiler = _Compiler(job, options)
     if not options.generic_types:
@@ -87,6 +91,7 @@ class _Compiler:
             )
         self._job = job
         self._options = options
+        self._batch = is_batch(job, options.mode)
         self._order = job.transformations
         self._parallelism = {id(t): self._parallelism_of(t) for t in self._order}
         self._outputs: dict[int, list[tuple[Transformation, Edge]]] = {
@@ -120,7 +125,12 @@ class _Compiler:
             for edge in target.inputs
         )
         return JobGraph(
-            self._job.name, vertices, edges, job_parameters, self._options.generic_types
+            self._job.name,
+            vertices,
+            edges,
+            job_parameters,
+            self._options.generic_types,
+            self._batch,
         )
 
     # -- parallelism and partitioning
@@ -233,14 +243,14 @@ class _Compiler:
             commits=_commits(transformation),
         )
 
-    @staticmethod
-    def _specification(transformation: Transformation) -> bytes | SourceSpec:
-        if isinstance(transformation.spec, SourceSpec):
-            return transformation.spec
+    def _specification(self, transformation: Transformation) -> bytes | SourceSpec:
+        spec = without_watermarks(transformation.spec) if self._batch else transformation.spec
+        if isinstance(spec, SourceSpec):
+            return spec
         from millpond.serialization.program_pickle import pickle_program
 
         try:
-            return pickle_program(transformation.spec)
+            return pickle_program(spec)
         except Exception as error:
             raise InvalidProgramError(
                 f"The function of {transformation.name!r} cannot be copied: {error}.",

@@ -93,7 +93,7 @@ class JobVertex:
 class JobGraph:
     """Vertices in topological order, and the edges between them in the order of the program.
 
-    `generic_types` False forbids state that would be pickled.
+    `generic_types` False forbids state that would be pickled; `batch`: it runs in BATCH mode.
     """
 
     name: str
@@ -101,6 +101,7 @@ class JobGraph:
     edges: tuple[JobEdge, ...]
     job_parameters: dict[str, str] = field(default_factory=dict)
     generic_types: bool = True
+    batch: bool = False
 
     @property
     def commits(self) -> bool:

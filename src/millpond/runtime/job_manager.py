@@ -162,6 +162,9 @@ class JobManager:
         return stop.result
 
     def _submit(self, request: Callable[[], None], result: Future[Any]) -> None:
+        if self._parameters.graph.batch:
+            result.set_exception(CheckpointError("A job in BATCH mode takes no snapshots."))
+            return
         with self._over_lock:
             if not self._over:
                 self._requests.put(request)

@@ -18,7 +18,7 @@ __all__ = ("RuntimeSettings",)
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """`batch_size` in records; `exactly_once` aligns barriers.
+    """`batch_size` in records; `exactly_once` aligns barriers; `sort_memory_bytes` of one sort.
 
     `auto_watermark_interval_ms`: how often a generator is called while no records come; 0: never.
     `unaligned` lets barriers overtake records when a checkpoint is `aligned_timeout_ms` old; with
@@ -31,6 +31,7 @@ class RuntimeSettings:
     unaligned: bool
     aligned_timeout_ms: int
     forced_unaligned: bool
+    sort_memory_bytes: int
 
     @classmethod
     def of(cls, configuration: Mapping[str, str]) -> RuntimeSettings:
@@ -43,4 +44,5 @@ class RuntimeSettings:
             unaligned=get(checkpointing.UNALIGNED),
             aligned_timeout_ms=get(checkpointing.ALIGNED_CHECKPOINT_TIMEOUT),
             forced_unaligned=get(checkpointing.FORCE_UNALIGNED),
+            sort_memory_bytes=get(millpond.SORT_MEMORY),
         )

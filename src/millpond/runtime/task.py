@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
 from millpond.filesystem import FileSystemResolver, get_file_system
-from millpond.operators.operator import Operator, TwoInputOperator
+from millpond.operators.operator import Ending, Operator, TwoInputOperator
 from millpond.operators.source import SourceOperator
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
 from millpond.runtime.subtask_snapshot import OperatorSnapshot, SubtaskSnapshot
@@ -94,8 +94,7 @@ class Task:
 
     def run(self) -> bool:
         """Do what there is to do now; return whether there was anything."""
-        if self._ending:
-            self._finish_operators()
+        finishing = bool(self._ending) and self._finish_operators()
         if self._source is not None:
             progress = self._source.produce()
             if self._source.ended and self._ending is None:
@@ -112,7 +111,7 @@ class Task:
             for backend in self._backends:
                 backend.current_key = NO_KEY
                 backend.end_batch()
-        return progress
+        return progress or finishing
 
     def fire_processing_time(self, now_ms: int) -> None:
         """Fire the processing-time timers that are due; none after the end of input."""
@@ -144,15 +143,18 @@ class Task:
         self._ending = deque(self.operators)
         self._finish_operators()
 
-    def _finish_operators(self) -> None:
+    def _finish_operators(self) -> bool:
+        """Go on with the end of the input; return whether anything was done."""
         ending = self._ending
         assert ending is not None
         while ending:
-            if not ending[0].end_input():
-                return
+            state = ending[0].end_input()
+            if state is not Ending.DONE:
+                return state is Ending.WORKING
             ending.popleft().finish()
         self.ended = True
         self._broadcast(END_OF_INPUT)
+        return True
 
     # -- checkpoints
 

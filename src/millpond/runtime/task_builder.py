@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.operators.batch import BatchResources
 from millpond.operators.build import build_operator
 from millpond.operators.operator import Operator, OperatorContext
 from millpond.runtime.channel import Channel
@@ -54,6 +55,7 @@ class TaskSurroundings:
     local_directories: Sequence[Path]
     batch_size: int
     auto_watermark_interval_ms: int
+    sort_memory_bytes: int
     aligned: bool
     send_collected: Callable[[str, int, Sequence[Any]], None]
 
@@ -75,6 +77,11 @@ class _Builder:
         self._reuse_restored_files = restore is None or restore.owned
         # By edge number and sending subtask: the channels to all receiving subtasks.
         self._channels: dict[int, list[list[Channel]]] = {}
+        self._batch_resources: BatchResources | None = None
+        if self._graph.batch:
+            self._batch_resources = BatchResources(
+                surroundings.sort_memory_bytes, surroundings.local_directories[0]
+            )
 
     def build(self) -> list[Task]:
         for number, edge in enumerate(self._graph.edges):
@@ -185,7 +192,12 @@ class _Builder:
             job_parameters=self._graph.job_parameters,
             generic_types=self._graph.generic_types,
         )
-        operator = build_operator(node.specification, self._around.send_collected)
+        operator = build_operator(
+            node.specification,
+            self._around.send_collected,
+            keyed=node.keyed is not None,
+            batch=self._batch_resources,
+        )
         operator.setup(context)
         return operator
 

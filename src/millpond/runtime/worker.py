@@ -167,6 +167,7 @@ class Worker:
             local_directories=[self._local_directory],
             batch_size=settings.batch_size,
             auto_watermark_interval_ms=settings.auto_watermark_interval_ms,
+            sort_memory_bytes=settings.sort_memory_bytes,
             aligned=settings.exactly_once,
             send_collected=self._send_collected,
         )

@@ -13,7 +13,7 @@ from millpond.errors import UserCodeError
 from millpond.metrics.registry import MetricRegistry
 from millpond.operators.async_wait import AsyncWaitOperator
 from millpond.operators.batch import Batch
-from millpond.operators.operator import OperatorContext
+from millpond.operators.operator import Ending, OperatorContext
 from millpond.state.operator_state.backend import OperatorStateBackend
 
 MODES = AsyncFunctionDescriptor.OutputMode
@@ -312,11 +312,11 @@ def test_a_predicate_that_raises_fails_the_task(run):
 def test_the_end_of_input_waits_for_all_calls(run):
     one = run(Scripted())
     one.send(30, 10)
-    assert not one.operator.end_input()
+    assert one.operator.end_input() is Ending.WAITING
     one.turn(20)
-    assert not one.operator.end_input()
+    assert one.operator.end_input() is Ending.WAITING
     assert one.turn(10) == [(30, None), (10, None)]
-    assert one.operator.end_input()
+    assert one.operator.end_input() is Ending.DONE
 
 
 @pytest.mark.parametrize("mode", list(MODES))

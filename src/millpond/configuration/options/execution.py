@@ -132,7 +132,7 @@ _NO_BUFFER = "a source hands on what it has read at once; no record waits for a 
 _ONE_STORE = "bounded jobs run on the same stores and operators as unbounded ones"
 
 OPTIONS: tuple[RegisteredOption, ...] = (
-    pending(RUNTIME_MODE, "BATCH and AUTOMATIC decide when results of bounded input are emitted"),
+    works(RUNTIME_MODE, "BATCH sorts the input of keyed operators and gives final results only"),
     works(DEFAULT_PARALLELISM, "parallelism of the job graph"),
     works(MAX_PARALLELISM, "number of key groups of every operator"),
     works(

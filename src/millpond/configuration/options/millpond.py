@@ -6,7 +6,7 @@ from millpond.common.config_options import ConfigOptions
 from millpond.common.option_range import at_least
 from millpond.configuration.registered_option import RegisteredOption, works
 
-__all__ = ("BATCH_SIZE", "OPTIONS", "SAVEPOINT_ON_SIGTERM")
+__all__ = ("BATCH_SIZE", "OPTIONS", "SORT_MEMORY", "SAVEPOINT_ON_SIGTERM")
 
 BATCH_SIZE = at_least(
     ConfigOptions.key("millpond.batch-size")
@@ -28,7 +28,18 @@ SAVEPOINT_ON_SIGTERM = (
     )
 )
 
+SORT_MEMORY = (
+    ConfigOptions.key("millpond.sort-memory")
+    .memory_type()
+    .default_value(64 * 1024 * 1024)
+    .with_description(
+        "How much memory the sort of one operator's input may take in BATCH mode, about; what "
+        "exceeds it is sorted on disk."
+    )
+)
+
 OPTIONS: tuple[RegisteredOption, ...] = (
     works(BATCH_SIZE, "batches of sources end at multiples of it"),
+    works(SORT_MEMORY, "sorted runs go to the temporary directory beyond it"),
     works(SAVEPOINT_ON_SIGTERM, "SIGTERM stops the job with a savepoint, or only suspends it"),
 )

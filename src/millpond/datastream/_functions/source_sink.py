@@ -18,7 +18,12 @@ class SourceFunction(JavaFunctionWrapper, Function):
 
     PyFlink wraps a Java object; here a source is written in Python. A checkpoint may be taken
     between two records, so state must be changed before the record is yielded that it belongs to.
+
+    Attributes:
+        bounded: `run` comes to an end; must be set for BATCH execution.
     """
+
+    bounded: bool = False
 
     class SourceContext(ABC):
         """What `run` may ask."""

@@ -28,6 +28,11 @@ class FunctionSource(Source):
     def __init__(self, function: SourceFunction) -> None:
         self._function = function
 
+    @property
+    def function_ends(self) -> bool:
+        """Whether the function says that it ends."""
+        return self._function.bounded
+
     def splits(self, parallelism: int) -> Sequence[Split]:
         """Return a split for each subtask."""
         return [

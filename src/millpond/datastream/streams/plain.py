@@ -10,6 +10,7 @@ from millpond.datastream.connectors.print import PrintSink
 from millpond.datastream.functions import (
     FilterFunction,
     FlatMapFunction,
+    Function,
     KeySelector,
     MapFunction,
     NullByteKeySelector,
@@ -72,10 +73,13 @@ def function_or_callable(function: Any, kind: type, operator: str) -> Any:
     Raises:
         InvalidProgramError: it is neither.
     """
-    if isinstance(function, kind) or (callable(function) and not isinstance(function, type)):
+    forgotten_call = isinstance(function, type) and issubclass(function, Function)
+    if isinstance(function, kind) or (callable(function) and not forgotten_call):
         return function
     raise InvalidProgramError(
-        f"{operator} needs a {kind.__name__} or a callable, not {function!r}.", operator=operator
+        f"{operator} needs a {kind.__name__} or a callable, not {function!r}.",
+        hint=f"Write {function.__name__}()." if forgotten_call else None,
+        operator=operator,
     )
 
 

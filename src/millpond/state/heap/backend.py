@@ -212,6 +212,32 @@ class HeapKeyedStateBackend(KeyedStateBackend):
         for timers in self._timers.values():
             timers.queue.table.merge()
 
+    def has_timers(self) -> bool:
+        """Tell whether any timer is set. O(queues)."""
+        return any(queue.table.active for queue, _ in self._timers.values())
+
+    def last_timer(self, domain: str) -> int | None:
+        """Return the largest timestamp of all timers of a domain, or None. O(timers)."""
+        return max(
+            (
+                timer[0]
+                for (_, of_domain), (queue, _) in self._timers.items()
+                if of_domain == domain
+                for timer in queue
+            ),
+            default=None,
+        )
+
+    def forget(self) -> None:
+        """Drop every entry and timer; what is registered stays so.
+
+        For BATCH execution, which keeps one key at a time; nothing may be frozen by a snapshot.
+        """
+        for registered in self._states.values():
+            registered.table.active.clear()
+        for queue, _ in self._timers.values():
+            queue.table.active.clear()
+
     def entry_count(self, state_name: str) -> int:
         """Return how many (key, namespace) pairs have the state."""
         return len(self._registered(state_name).table)
