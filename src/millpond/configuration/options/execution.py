@@ -20,7 +20,6 @@ from millpond.common.execution_options import (
 )
 from millpond.configuration.registered_option import (
     RegisteredOption,
-    pending,
     without_meaning,
     works,
 )
