@@ -102,7 +102,7 @@ class JobSetup:
         settings = CheckpointSettings.of(configuration)
         if graph.batch:
             # One key at a time, nothing to recover from: as in Flink, whatever is configured.
-            choice = replace(choice, store=Store.HEAP)
+            choice = replace(choice, store=Store.HEAP, is_incremental=False)
             settings = replace(settings, interval_ms=None)
             _refuse_savepoint(configuration)
         store, finished_at = self._store(

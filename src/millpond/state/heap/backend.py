@@ -214,16 +214,16 @@ class HeapKeyedStateBackend(KeyedStateBackend):
 
     def has_timers(self) -> bool:
         """Tell whether any timer is set. O(queues)."""
-        return any(queue.table.active for queue, _ in self._timers.values())
+        return any(timers.queue.table.active for timers in self._timers.values())
 
     def last_timer(self, domain: str) -> int | None:
         """Return the largest timestamp of all timers of a domain, or None. O(timers)."""
         return max(
             (
                 timer[0]
-                for (_, of_domain), (queue, _) in self._timers.items()
+                for (_, of_domain), timers in self._timers.items()
                 if of_domain == domain
-                for timer in queue
+                for timer in timers.queue
             ),
             default=None,
         )
@@ -231,12 +231,13 @@ class HeapKeyedStateBackend(KeyedStateBackend):
     def forget(self) -> None:
         """Drop every entry and timer; what is registered stays so.
 
-        For BATCH execution, which keeps one key at a time; nothing may be frozen by a snapshot.
+        For BATCH execution, which keeps one key at a time. Only for a backend that takes no
+        snapshots and is not incremental.
         """
         for registered in self._states.values():
             registered.table.active.clear()
-        for queue, _ in self._timers.values():
-            queue.table.active.clear()
+        for timers in self._timers.values():
+            timers.queue.table.active.clear()
 
     def entry_count(self, state_name: str) -> int:
         """Return how many (key, namespace) pairs have the state."""
