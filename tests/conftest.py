@@ -10,20 +10,25 @@ import pytest
 
 _GOLDEN = Path(__file__).parent / "golden" / "flink"
 
+# Marker, and the option that asks for tests which carry it.
+ON_REQUEST = {"nightly": "--run-nightly", "hdfs": "--run-hdfs"}
+
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--run-nightly", action="store_true", help="Run the tests marked nightly as well."
-    )
+    for marker, option in ON_REQUEST.items():
+        parser.addoption(
+            option, action="store_true", help=f"Run the tests marked {marker} as well."
+        )
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--run-nightly"):
-        return
-    nightly = [item for item in items if item.get_closest_marker("nightly") is not None]
-    if nightly:
-        config.hook.pytest_deselected(items=nightly)
-        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
+    for marker, option in ON_REQUEST.items():
+        if config.getoption(option):
+            continue
+        left_out = [item for item in items if item.get_closest_marker(marker) is not None]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item.get_closest_marker(marker) is None]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from millpond.checkpoint.completed import CompletedCheckpoint
 from millpond.checkpoint.listing import checkpoint_number
 from millpond.checkpoint.metadata_file import METADATA_FILE_NAME, encode_metadata_file
 from millpond.checkpoint.sidecar import SIDECAR_FILE_NAME, write_sidecar
-from millpond.checkpoint.storage_failure import delete_quietly, reported
+from millpond.checkpoint.storage_failure import Retry, delete_quietly, reported
 from millpond.checkpoint.stream_walk import streams_of
 from millpond.errors import CheckpointError, CheckpointStorageError, ConfigurationError
 from millpond.filesystem.path import is_plain_name, join, scheme_of
@@ -43,7 +43,7 @@ class CheckpointDirectory:
     Used by one thread.
     """
 
-    __slots__ = ("_file_system", "_job_id", "_path", "_random", "_resolve")
+    __slots__ = ("_file_system", "_job_id", "_path", "_random", "_resolve", "_retry")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class CheckpointDirectory:
         resolve: FileSystemResolver,
         random: Random,
         create_subdirectory: bool = True,
+        retry: Retry | None = None,
     ) -> None:
         _check_root(root_url)
         if not _JOB_ID.fullmatch(job_id):
@@ -62,6 +63,7 @@ class CheckpointDirectory:
         self._job_id = job_id
         self._resolve = resolve
         self._random = random
+        self._retry = retry or Retry()
 
     @property
     def url(self) -> str:
@@ -101,11 +103,7 @@ class CheckpointDirectory:
         url = self._file_system.url(path)
         with reported("create the directory of the checkpoint", url):
             if self._file_system.exists(join(path, METADATA_FILE_NAME)):
-                raise CheckpointStorageError(
-                    "The directory of the new checkpoint already holds a complete one.",
-                    hint="Two jobs must not use the same directory and job id.",
-                    path=url,
-                )
+                raise _taken(url)
             if self._file_system.exists(path):
                 _delete_content(self._file_system, path)
             self._file_system.make_directories(path)
@@ -148,8 +146,10 @@ class CheckpointDirectory:
                     self._file_system.sync_directory(join(self._path, SHARED_NAME))
                 sidecar = write_sidecar({**files, METADATA_FILE_NAME: checksum_of(data)})
                 # This also syncs the names of the data files, so that `_metadata` comes last.
-                file_system.write_bytes(join(path, SIDECAR_FILE_NAME), sidecar)
-            file_system.write_bytes(join(path, METADATA_FILE_NAME), data)
+                self._retry.call(
+                    lambda: file_system.write_bytes(join(path, SIDECAR_FILE_NAME), sidecar)
+                )
+            self._retry.call(lambda: _put_metadata(file_system, path, data))
         return CompletedCheckpoint(location.checkpoint_id, metadata, location, files, len(data))
 
     def checkpoint_url(self, checkpoint_id: int) -> str:
@@ -194,6 +194,25 @@ class CheckpointDirectory:
             except OSError as error:
                 _logger.info("Directory %s stays: %s", self._file_system.url(path), error)
                 return
+
+
+def _put_metadata(file_system: FileSystem, path: str, data: bytes) -> None:
+    """Let `_metadata` appear, never in the place of another one."""
+    metadata = join(path, METADATA_FILE_NAME)
+    try:
+        file_system.write_bytes(metadata, data, exclusive=True)
+    except FileExistsError as error:
+        # The one that is there may be ours: the answer to an earlier try was lost.
+        if file_system.read_bytes(metadata) != data:
+            raise _taken(file_system.url(path)) from error
+
+
+def _taken(url: str) -> CheckpointStorageError:
+    return CheckpointStorageError(
+        "The directory of the new checkpoint already holds a complete one.",
+        hint="Two jobs must not use the same directory and job id.",
+        path=url,
+    )
 
 
 def _directory_of(location: CheckpointLocation) -> str:

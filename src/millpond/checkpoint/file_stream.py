@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import uuid
 from random import SystemRandom
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, BinaryIO, cast, final
 
 from millpond.checkpoint.checksum import FileChecksum, RunningChecksum
 from millpond.checkpoint.storage_failure import Retry, delete_quietly, reported
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ("COPY_CHUNK_BYTES", "FileSnapshotStreams")
 
 COPY_CHUNK_BYTES = 1 << 20
+_SPOOL_BYTES = 16 << 20
 
 
 @final
@@ -78,11 +80,19 @@ class FileSnapshotStreams:
         """The checkpoint's directory."""
         return self._file_system.url(self._directory)
 
-    def open(self, scope: SnapshotScope) -> _FileOutput:
-        """Start a new stream; no file is created before it outgrows its buffer."""
+    def open(self, scope: SnapshotScope) -> _FileOutput | _SpooledOutput:
+        """Start a new stream; no file is created before it outgrows its buffer.
+
+        A stream to another machine is collected in a temporary file, in memory up to 16 MiB, and
+        sent when it is finished: only so can it be sent again.
+        """
         threshold = self._inline_threshold_bytes
-        if scope is SnapshotScope.SHARED and self._shared is not None:
+        shared = self._shared if scope is SnapshotScope.SHARED else None
+        if shared is not None:
             threshold = -1
+        file_system, _ = shared or (self._file_system, self._directory)
+        if not file_system.is_local:
+            return _SpooledOutput(self, scope, threshold)
         return _FileOutput(self, scope, threshold, self._buffer_bytes)
 
     def upload(self, path: Path, scope: SnapshotScope) -> StreamHandle:
@@ -91,8 +101,16 @@ class FileSnapshotStreams:
         Raises:
             CheckpointStorageError: it cannot be read or written.
         """
-        with reported("copy a file into the checkpoint", str(path)):
-            return self._retry.call(lambda: self._copy(path, scope))
+        with reported("copy a file into the checkpoint", str(path)), path.open("rb") as source:
+            return self.send(source, scope)
+
+    def send(self, source: BinaryIO, scope: SnapshotScope) -> StreamHandle:
+        """Copy an open file from its start, trying again after passing failures.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        return self._retry.call(lambda: self._copy(source, scope))
 
     def discard(self) -> None:
         """Delete every file finished so far, for a snapshot that is not acknowledged."""
@@ -110,12 +128,12 @@ class FileSnapshotStreams:
         with self._lock:
             return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
-    def _copy(self, path: Path, scope: SnapshotScope) -> StreamHandle:
+    def _copy(self, source: BinaryIO, scope: SnapshotScope) -> StreamHandle:
+        source.seek(0)
         file = self.create(scope)
         try:
-            with path.open("rb") as source:
-                while data := source.read(COPY_CHUNK_BYTES):
-                    file.write(data)
+            while data := source.read(COPY_CHUNK_BYTES):
+                file.write(data)
             file.output.publish()
         except BaseException:
             file.output.discard()
@@ -219,3 +237,39 @@ class _FileOutput:
             with reported("write a file of the checkpoint", file.url):
                 file.write(data)
         return file
+
+
+@final
+class _SpooledOutput:
+    __slots__ = ("_position", "_scope", "_spool", "_streams", "_threshold")
+
+    def __init__(self, streams: FileSnapshotStreams, scope: SnapshotScope, threshold: int) -> None:
+        self._streams = streams
+        self._scope = scope
+        self._threshold = threshold
+        self._position = 0
+        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - kept open
+        # It is a binary file in all but name.
+        self._spool = cast("BinaryIO", spool)
+
+    def write(self, data: bytes) -> None:
+        with reported("collect a file of the checkpoint", tempfile.gettempdir()):
+            self._spool.write(data)
+        self._position += len(data)
+
+    @property
+    def position(self) -> int:
+        return self._position
+
+    def finish(self) -> StreamHandle | None:
+        with self._spool as spool:
+            if not self._position:
+                return None
+            if self._position <= self._threshold:
+                spool.seek(0)
+                return InlineHandle(spool.read(), self._streams.new_name())
+            with reported("write a file of the checkpoint", self._streams.directory_url):
+                return self._streams.send(spool, self._scope)
+
+    def abort(self) -> None:
+        self._spool.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, final
 
 from millpond.checkpoint.checksum import FileChecksum, RunningChecksum
+from millpond.checkpoint.chunked_read import read_chunks
 from millpond.checkpoint.file_stream import COPY_CHUNK_BYTES
 from millpond.checkpoint.storage_failure import Retry, reported
 from millpond.errors import SnapshotCorruptedError
@@ -18,7 +19,7 @@ from millpond.filesystem.path import is_plain_name, join
 from millpond.formats.handles import FileHandle, InlineHandle, RelativeFileHandle, StreamHandle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ("CheckpointReader", "SnapshotSource", "check_content", "locate_file")
@@ -57,7 +58,8 @@ class CheckpointReader:
     """Opens streams by handle and verifies length and checksum of each file once.
 
     Safe for several threads. Files of this machine are read once to verify and then opened;
-    others are copied to a temporary file (in memory up to 16 MiB) while they are verified.
+    others are copied to a temporary file (in memory up to 16 MiB) while they are verified, in
+    chunks of which several are under way at once and each is tried again by itself.
     """
 
     __slots__ = ("_lock", "_progress", "_resolve", "_retry", "_source", "_verified")
@@ -94,7 +96,7 @@ class CheckpointReader:
         file_system, path, expected = self._locate(handle)
         with reported("read a file of the snapshot", file_system.url(path)):
             if not file_system.is_local:
-                return self._retry.call(lambda: self._spooled(file_system, path, expected))
+                return self._spooled(file_system, path, expected)
             with self._lock:
                 verified = path in self._verified
             if not verified:
@@ -118,13 +120,10 @@ class CheckpointReader:
         file_system, source, expected = self._locate(handle)
         partial = path.with_name(f"{path.name}.inprogress")
 
-        def copy() -> None:
-            with partial.open("wb") as target:
-                self._transfer(file_system, source, expected, target)
-
         try:
             with reported("copy a file of the snapshot", file_system.url(source)):
-                self._retry.call(copy)
+                with partial.open("wb") as target:
+                    self._transfer(file_system, source, expected, target)
                 partial.rename(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -135,7 +134,7 @@ class CheckpointReader:
             return handle.size
         file_system, path, expected = self._locate(handle)
         with reported("read a file of the snapshot", file_system.url(path)):
-            self._retry.call(lambda: self._transfer(file_system, path, expected, None))
+            self._transfer(file_system, path, expected, None)
         return expected.size
 
     def _locate(self, handle: FileStreamHandle) -> tuple[FileSystem, str, FileChecksum]:
@@ -170,16 +169,26 @@ class CheckpointReader:
         target: BinaryIO | tempfile.SpooledTemporaryFile[bytes] | None,
     ) -> None:
         running = RunningChecksum()
-        with _missing_is_corrupt(file_system, path), file_system.open_read(path) as source:
-            while data := source.read(COPY_CHUNK_BYTES):
-                running.update(data)
-                if running.size > expected.size:
-                    break
-                if target is not None:
-                    target.write(data)
-                if self._progress is not None:
-                    self._progress(len(data))
+        with _missing_is_corrupt(file_system, path):
+            chunks = self._chunks(file_system, path, expected.size)
+            with contextlib.closing(chunks):
+                for data in chunks:
+                    running.update(data)
+                    if running.size > expected.size:
+                        break
+                    if target is not None:
+                        target.write(data)
+                    if self._progress is not None:
+                        self._progress(len(data))
         check_content(running.value(), expected, file_system.url(path))
+
+    def _chunks(self, file_system: FileSystem, path: str, size: int) -> Generator[bytes]:
+        if not file_system.is_local:
+            yield from read_chunks(file_system, path, size, self._retry)
+            return
+        with file_system.open_read(path) as source:
+            while data := source.read(COPY_CHUNK_BYTES):
+                yield data
 
 
 def locate_file(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from millpond.checkpoint.checksum import FileChecksum
+    from millpond.checkpoint.storage_failure import Retry
     from millpond.formats.handles import CheckpointMetadata
 
 __all__ = (
@@ -106,6 +107,7 @@ class FileSystemCheckpointStorage:
         create_subdirectory: False leaves the job id out of the path.
         resolve: how a URL becomes a file system.
         random: where savepoint names come from; None is the system's randomness.
+        retry: how often the metadata are tried to be written.
 
     Raises:
         ConfigurationError: a value is out of its range, or the root is no usable path.
@@ -129,6 +131,7 @@ class FileSystemCheckpointStorage:
         create_subdirectory: bool = True,
         resolve: FileSystemResolver = get_file_system,
         random: Random | None = None,
+        retry: Retry | None = None,
     ) -> None:
         if not 0 <= inline_threshold_bytes <= _MAX_INLINE_THRESHOLD_BYTES:
             raise ConfigurationError(
@@ -144,6 +147,7 @@ class FileSystemCheckpointStorage:
             create_subdirectory=create_subdirectory,
             resolve=resolve,
             random=random or random_module.SystemRandom(),
+            retry=retry,
         )
         self._savepoint_directory = savepoint_directory
         self._inline_threshold_bytes = inline_threshold_bytes
@@ -212,6 +216,7 @@ class JobManagerCheckpointStorage:
         savepoint_directory: where savepoints go unless told otherwise.
         resolve: how a URL becomes a file system.
         random: where savepoint names come from; None is the system's randomness.
+        retry: how often the metadata are tried to be written.
 
     Raises:
         ConfigurationError: the limit is not positive, or the root is no usable path.
@@ -228,6 +233,7 @@ class JobManagerCheckpointStorage:
         savepoint_directory: str | None = None,
         resolve: FileSystemResolver = get_file_system,
         random: Random | None = None,
+        retry: Retry | None = None,
     ) -> None:
         if max_state_size_bytes <= 0:
             raise ConfigurationError(
@@ -241,6 +247,7 @@ class JobManagerCheckpointStorage:
             job_id,
             resolve=resolve,
             random=random or random_module.SystemRandom(),
+            retry=retry,
         )
         self._directory = self._writer if checkpoint_root_url is not None else None
 

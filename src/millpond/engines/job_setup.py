@@ -16,6 +16,7 @@ from millpond.checkpoint.storage import (
     FileSystemCheckpointStorage,
     JobManagerCheckpointStorage,
 )
+from millpond.checkpoint.storage_failure import Retry
 from millpond.common import execution_options
 from millpond.configuration.backend_choice import BackendChoice, choose_backend
 from millpond.configuration.backend_description import StorageKind, Store
@@ -198,6 +199,7 @@ class JobSetup:
                 savepoint_directory=choice.savepoint_directory,
                 resolve=self.resolve,
                 random=self.random,
+                retry=Retry(clock=self.clock),
             )
         assert choice.checkpoint_directory is not None
         return FileSystemCheckpointStorage(
@@ -209,6 +211,7 @@ class JobSetup:
             create_subdirectory=choice.create_subdirectory,
             resolve=self.resolve,
             random=self.random,
+            retry=Retry(clock=self.clock),
         )
 
 

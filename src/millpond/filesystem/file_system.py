@@ -35,6 +35,7 @@ class OutputFile(Protocol):
         """Make the content durable and let it appear whole, replacing an older file.
 
         Raises:
+            FileExistsError: it was to be new, and something stands under its name.
             OSError: it did not appear, or nobody knows.
         """
         ...
@@ -68,10 +69,11 @@ class FileSystem(ABC):
         """Open a file for reading; seekable. Raises FileNotFoundError."""
 
     @abstractmethod
-    def create(self, path: str) -> OutputFile:
+    def create(self, path: str, *, exclusive: bool = False) -> OutputFile:
         """Start writing a file; its directory exists.
 
-        After `publish` the content is durable, the name only after `sync_directory`.
+        After `publish` the content is durable, the name only after `sync_directory`. With
+        `exclusive`, `publish` never replaces a file: of several writers one succeeds.
         """
 
     @abstractmethod
@@ -121,9 +123,18 @@ class FileSystem(ABC):
         with self.open_read(path) as file:
             return file.read()
 
-    def write_bytes(self, path: str, data: bytes) -> None:
-        """Write a whole file so that it appears at once and durably, replacing an older one."""
-        output = self.create(path)
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` up to `end`; fewer where the file ends before."""
+        with self.open_read(path) as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def write_bytes(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
+        """Write a whole file so that it appears at once and durably.
+
+        It replaces an older one; with `exclusive` that is a FileExistsError.
+        """
+        output = self.create(path, exclusive=exclusive)
         try:
             output.write(data)
             output.publish()

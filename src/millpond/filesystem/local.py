@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import sys
@@ -16,6 +17,7 @@ from millpond.filesystem.path import directory_of, name_of
 __all__ = ("IN_PROGRESS_SUFFIX", "LocalFileSystem")
 
 IN_PROGRESS_SUFFIX = ".inprogress"
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS})
 
 
 @final
@@ -46,7 +48,7 @@ class LocalFileSystem(FileSystem):
         """Open a file for reading; seekable. Raises FileNotFoundError."""
         return Path(path).open("rb")
 
-    def create(self, path: str) -> OutputFile:
+    def create(self, path: str, *, exclusive: bool = False) -> OutputFile:
         """Start writing a file under a hidden temporary name beside it."""
         directory, name = directory_of(path), name_of(path)
         while True:
@@ -55,7 +57,8 @@ class LocalFileSystem(FileSystem):
             unique = f"{os.getpid():x}-{next(self._numbers):x}"
             temporary = f"{directory}/.{name}.{unique}{IN_PROGRESS_SUFFIX}"
             with contextlib.suppress(FileExistsError):
-                return _LocalOutputFile(Path(temporary).open("xb"), temporary, path, self._sync)
+                file = Path(temporary).open("xb")  # noqa: SIM115 - the output file closes it
+                return _LocalOutputFile(file, temporary, path, self._sync, exclusive)
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at the path, None if nothing does."""
@@ -113,9 +116,12 @@ class LocalFileSystem(FileSystem):
 
 @final
 class _LocalOutputFile:
-    __slots__ = ("_file", "_path", "_sync", "_temporary")
+    __slots__ = ("_exclusive", "_file", "_path", "_sync", "_temporary")
 
-    def __init__(self, file: BinaryIO, temporary: str, path: str, sync: bool) -> None:
+    def __init__(
+        self, file: BinaryIO, temporary: str, path: str, sync: bool, exclusive: bool
+    ) -> None:
+        self._exclusive = exclusive
         self._file = file
         self._temporary = temporary
         self._path = path
@@ -129,7 +135,10 @@ class _LocalOutputFile:
         if self._sync:
             _sync_file(self._file.fileno())
         self._file.close()
-        Path(self._temporary).replace(self._path)
+        if self._exclusive:
+            _rename_to_new(self._temporary, self._path)
+        else:
+            Path(self._temporary).replace(self._path)
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):
@@ -141,6 +150,22 @@ class _LocalOutputFile:
 def _entry(name: str, path: str, status: os.stat_result) -> FileEntry:
     modified_ms = status.st_mtime_ns // 1_000_000
     return FileEntry(name, path, status.st_size, S_ISDIR(status.st_mode), modified_ms)
+
+
+def _rename_to_new(temporary: str, path: str) -> None:
+    try:
+        # Unlike a rename, a second link fails where the name is taken.
+        Path(path).hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if Path(path).exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        Path(temporary).replace(path)
+    else:
+        Path(temporary).unlink()
 
 
 def _sync_file(descriptor: int) -> None:

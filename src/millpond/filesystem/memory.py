@@ -44,14 +44,14 @@ class MemoryFileSystem(FileSystem):
             raise _not_found(path)
         return io.BytesIO(content[0])
 
-    def create(self, path: str) -> OutputFile:
+    def create(self, path: str, *, exclusive: bool = False) -> OutputFile:
         """Start writing a file; its directory exists."""
         with self._lock:
             if path in self._directories:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             if directory_of(path) not in self._directories:
                 raise _not_found(path)
-        return _MemoryOutputFile(self, path)
+        return _MemoryOutputFile(self, path, exclusive)
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at the path, None if nothing does."""
@@ -113,10 +113,12 @@ class MemoryFileSystem(FileSystem):
     def sync_directory(self, path: str) -> None:
         """Do nothing: memory is as durable as it gets."""
 
-    def store(self, path: str, data: bytes) -> None:
+    def store(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
         """Put a whole file into place."""
         now_ms = self._clock.now_ms()
         with self._lock:
+            if exclusive and path in self._files:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             if directory_of(path) not in self._directories:
                 raise _not_found(path)
             self._files[path] = (data, now_ms)
@@ -133,9 +135,10 @@ class MemoryFileSystem(FileSystem):
 
 @final
 class _MemoryOutputFile:
-    __slots__ = ("_buffer", "_file_system", "_path")
+    __slots__ = ("_buffer", "_exclusive", "_file_system", "_path")
 
-    def __init__(self, file_system: MemoryFileSystem, path: str) -> None:
+    def __init__(self, file_system: MemoryFileSystem, path: str, exclusive: bool) -> None:
+        self._exclusive = exclusive
         self._file_system = file_system
         self._path = path
         self._buffer = bytearray()
@@ -144,7 +147,7 @@ class _MemoryOutputFile:
         self._buffer += data
 
     def publish(self) -> None:
-        self._file_system.store(self._path, bytes(self._buffer))
+        self._file_system.store(self._path, bytes(self._buffer), exclusive=self._exclusive)
 
     def discard(self) -> None:
         self._buffer.clear()

@@ -24,6 +24,7 @@ _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "oss", "r2", "s3", "s3a", "tos"}
 )
 _REPLACING_RENAME = frozenset({"hdfs", "viewfs"})
+_CONDITIONAL_PUT = frozenset({"s3", "s3a"})
 _MODIFIED_KEYS = (
     "LastModified",
     "last_modified",
@@ -103,11 +104,12 @@ class FsspecFileSystem(FileSystem):
             is written under a temporary name and renamed.
     """
 
-    __slots__ = ("_driver", "_numbers", "_prefix", "_whole_objects")
+    __slots__ = ("_driver", "_numbers", "_prefix", "_protocols", "_whole_objects")
 
     def __init__(self, driver: Any, prefix: str, *, whole_objects: bool) -> None:
         self._driver = driver
         self._prefix = prefix
+        self._protocols = _protocols(driver)
         self._whole_objects = whole_objects
         self._numbers = itertools.count()
 
@@ -126,14 +128,31 @@ class FsspecFileSystem(FileSystem):
             file: BinaryIO = self._driver.open(path, "rb")
             return file
 
-    def create(self, path: str) -> OutputFile:
-        """Start writing a file; it appears whole when it is published."""
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` up to `end` with one request where the driver can."""
+        with _as_os_error(path):
+            data: bytes = self._driver.cat_file(path, start=start, end=end)
+            return data
+
+    def create(self, path: str, *, exclusive: bool = False) -> OutputFile:
+        """Start writing a file; it appears whole when it is published.
+
+        An exclusive one is a conditional put in S3, a rename that replaces nothing in HDFS;
+        elsewhere the name is looked up first, so two writers at the same moment both succeed.
+        """
         written = path
+        mode = "wb"
+        if exclusive and self._whole_objects:
+            if self._protocols & _CONDITIONAL_PUT:
+                mode = "xb"
+            elif self.exists(path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         if not self._whole_objects:
             unique = f"{os.getpid():x}-{next(self._numbers):x}"
             written = f"{directory_of(path)}/.{name_of(path)}.{unique}{IN_PROGRESS_SUFFIX}"
         with _as_os_error(path):
-            return _FsspecOutputFile(self._driver, self._driver.open(written, "wb"), written, path)
+            file = self._driver.open(written, mode)
+        return _FsspecOutputFile(self._driver, file, written, path, exclusive)
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at the path, None if nothing does."""
@@ -196,9 +215,10 @@ class FsspecFileSystem(FileSystem):
 
 @final
 class _FsspecOutputFile:
-    __slots__ = ("_driver", "_file", "_path", "_written")
+    __slots__ = ("_driver", "_exclusive", "_file", "_path", "_written")
 
-    def __init__(self, driver: Any, file: Any, written: str, path: str) -> None:
+    def __init__(self, driver: Any, file: Any, written: str, path: str, exclusive: bool) -> None:
+        self._exclusive = exclusive
         self._driver = driver
         self._file = file
         self._written = written
@@ -212,7 +232,7 @@ class _FsspecOutputFile:
         with _as_os_error(self._path):
             self._file.close()
             if self._written != self._path:
-                _move(self._driver, self._written, self._path)
+                _move(self._driver, self._written, self._path, replace=not self._exclusive)
 
     def discard(self) -> None:
         if self._written != self._path:
@@ -227,11 +247,18 @@ class _FsspecOutputFile:
             self._file.closed = True
 
 
-def _move(driver: Any, source: str, target: str) -> None:
-    if driver.protocol in _REPLACING_RENAME:
-        driver.mv(source, target, overwrite=True)
+def _protocols(driver: Any) -> frozenset[str]:
+    protocol = getattr(driver, "protocol", ())
+    return frozenset((protocol,) if isinstance(protocol, str) else protocol)
+
+
+def _move(driver: Any, source: str, target: str, *, replace: bool = True) -> None:
+    if _protocols(driver) & _REPLACING_RENAME:
+        driver.mv(source, target, overwrite=replace)
         return
     if driver.exists(target):
+        if not replace:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
         # Between the two steps only the temporary name exists.
         driver.rm_file(target)
     driver.mv(source, target)

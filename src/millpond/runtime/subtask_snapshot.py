@@ -73,9 +73,13 @@ class SubtaskSnapshot:
         try:
             return self._write()
         except BaseException:
-            if isinstance(self._streams, FileSnapshotStreams):
-                self._streams.discard()
+            self.discard()
             raise
+
+    def discard(self) -> None:
+        """Delete the files that were written, for a snapshot that is not acknowledged."""
+        if isinstance(self._streams, FileSnapshotStreams):
+            self._streams.discard()
 
     def _write(self) -> Acknowledge:
         started = self._clock.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, final
 
+from millpond.checkpoint.storage_failure import Retry
 from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
 from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.operators.operator import Ending, Operator, TwoInputOperator
@@ -189,7 +190,7 @@ class Task:
 
     def _capture(self, barrier: CheckpointBarrier, started: float, in_flight: bytes | None) -> None:
         start_delay_ms = max(0, self._clock.now_ms() - barrier.timestamp_ms)
-        streams = barrier.location.streams(resolve=self._resolve)
+        streams = barrier.location.streams(resolve=self._resolve, retry=Retry(clock=self._clock))
         captured: list[OperatorSnapshot] = []
         try:
             for operator in self.operators:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.checkpoint.reader import SnapshotSource
+from millpond.checkpoint.storage_failure import Retry
 from millpond.errors import CheckpointDeclinedError, MillpondError
 from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.metrics.registry import MetricRegistry
@@ -193,7 +194,7 @@ class Worker:
 
     def _reader(self, restore: Restore | None) -> SnapshotReader:
         source = SnapshotSource(None, {}) if restore is None else restore.source
-        return source.reader(resolve=self._resolve)
+        return source.reader(resolve=self._resolve, retry=Retry(clock=self._clock))
 
     def _send_collected(self, collect_id: str, offset: int, values: Sequence[Any]) -> None:
         self._send(Collected(collect_id, offset, values))
@@ -322,7 +323,9 @@ class Worker:
         for snapshot, _ in self._writing:
             snapshot.cancel()
         for snapshot, future in self._writing:
-            future.exception()
+            if future.exception() is None:
+                # Written, but nobody will be told of it any more.
+                snapshot.discard()
             snapshot.release()
         self._writing.clear()
         failures: list[Exception] = []

@@ -143,10 +143,10 @@ class FaultyFileSystem(FileSystem):
         self.step("open_read", path)
         return self._inner.open_read(path)
 
-    def create(self, path: str) -> OutputFile:
+    def create(self, path: str, *, exclusive: bool = False) -> OutputFile:
         """Start writing a file."""
         self.step("create", path)
-        return _FaultyOutputFile(self, self._inner.create(path), path)
+        return _FaultyOutputFile(self, self._inner.create(path, exclusive=exclusive), path)
 
     def entry(self, path: str) -> FileEntry | None:
         """Return what stands at the path, None if nothing does."""
