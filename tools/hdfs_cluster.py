@@ -51,7 +51,7 @@ def hdfs_cluster() -> Iterator[HdfsUrls]:
         log = Path(directory, "log")
         with log.open("w") as errors:
             process = subprocess.Popen(
-                [java, "-Xmx512m", "-cp", class_path, str(HERE / "HdfsCluster.java"), directory],
+                [java, "-Xmx512m", "-cp", class_path, str(HERE / "HdfsCluster.java"), f"{directory}/data"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

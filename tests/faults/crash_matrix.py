@@ -14,9 +14,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from millpond.checkpoint.listing import list_checkpoints
+from millpond.checkpoint.verification import verify_checkpoint
+from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
 from millpond.testing.faulty_filesystem import Fault, SimulatedCrash
 
 KINDS = ("process dies", "power fails", "write is torn")
+# What is under way beside periodic checkpoints when the process dies.
+SAVEPOINTS = ("no", "in passing", "ends the job")
+
+
+class InPassing:
+    """Takes two savepoints while the job goes on."""
+
+    def __call__(self, step, manager):
+        if step in {5, 11}:
+            manager.savepoint(None, SnapshotOptions(kind=SnapshotKind.SAVEPOINT))
+
+
+class Stop:
+    """Stops the job with a savepoint, half way."""
+
+    def __call__(self, step, manager):
+        if step == 10:
+            manager.stop(None, drain=False)
+
+
+ACTS = {"no": None, "in passing": InPassing(), "ends the job": Stop()}
 
 
 @dataclass
@@ -24,6 +48,7 @@ class Row:
     """One line of the table."""
 
     backend: str
+    savepoints: str
     parallelism: int
     kind: str
     steps: int = 0
@@ -49,10 +74,16 @@ def calm_answer(job):
 
 
 def steps_of(job, backend, **options):
-    """Return the names of the durable steps up to the last commit."""
+    """Return the names of the durable steps up to the last commit, or to the end of a stopped job.
+
+    A job that is killed after its last commit starts anew: it has finished. A stopped one goes on
+    from its savepoint, whatever was done of its end.
+    """
     world = job.World()
     job.finished(world.run(backend, **options))
     names = [operation.name for operation in world.files.operations]
+    if isinstance(options["act"], Stop):
+        return names
     return names[: len(names) - names[::-1].index("committed")]
 
 
@@ -73,13 +104,28 @@ def crash_once(job, backend, kind, number, options):
     if kind == "power fails":
         luck = Random(number)
         world.files.power_loss(lambda: luck.random() < 0.5)
-    job.finished(world.reborn().run(backend, resume=True, **options))
+    later = {name: value for name, value in options.items() if name != "act"}
+    savepoint = None
+    if isinstance(options["act"], Stop):
+        # What its caller does who was told, or finds it: used where no checkpoint is left.
+        clean = world.reborn().files.resolve
+        found = list_checkpoints(job.SAVEPOINTS, resolve=clean)
+        savepoint = found[0].path if found else None
+    job.finished(world.reborn().run(backend, resume=True, savepoint=savepoint, **later))
+    for one in list_checkpoints(job.SAVEPOINTS, resolve=world.reborn().files.resolve):
+        errors = verify_checkpoint(one.path, resolve=world.files.resolve).errors
+        if errors:
+            raise errors[0]
     return world.answer
 
 
 def fill(job, calm, row, every):
     """Crash at every step of a row's kind, or every so manieth."""
-    options = {"seed": row.parallelism, "parallelism": row.parallelism}
+    options = {
+        "seed": row.parallelism,
+        "parallelism": row.parallelism,
+        "act": ACTS[row.savepoints],
+    }
     names = steps_of(job, row.backend, **options)
     row.steps = names.count("write") if row.kind == "write is torn" else len(names)
     for number in range(every // 2, row.steps, every):
@@ -93,26 +139,28 @@ def fill(job, calm, row, every):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=int, default=1, help="one step in so many")
+    parser.add_argument("--backend", nargs="+", help="only these")
+    parser.add_argument("--savepoints", nargs="+", choices=SAVEPOINTS, default=SAVEPOINTS)
     parser.add_argument("--parallelism", type=int, nargs="+", default=[1, 3])
     arguments = parser.parse_args()
     job = load_reference_job()
     calm = calm_answer(job)
     started = time.monotonic()
     rows = [
-        Row(backend, parallelism, kind)
-        for backend in job.BACKENDS
+        Row(backend, savepoints, parallelism, kind)
+        for backend in arguments.backend or job.BACKENDS
+        for savepoints in arguments.savepoints
         for parallelism in arguments.parallelism
         for kind in KINDS
     ]
-    print("| Backend | Parallelism | What happens | Durable steps | Crashes | Lost | Repeated |")
-    print("|---|---:|---|---:|---:|---:|---:|")
+    head = ("Backend", "Savepoint", "Parallelism", "What happens", "Steps", "Crashes")
+    print("|", " | ".join((*head, "Lost", "Repeated")), "|")
+    print("|---|---|---:|---|---:|---:|---:|---:|")
     for row in rows:
         fill(job, calm, row, arguments.every)
-        print(
-            f"| {row.backend} | {row.parallelism} | {row.kind} | {row.steps} | {row.crashes} "
-            f"| {row.lost} | {row.repeated} |",
-            flush=True,
-        )
+        cells = (row.backend, row.savepoints, row.parallelism, row.kind, row.steps)
+        cells = (*cells, row.crashes, row.lost, row.repeated)
+        print("|", " | ".join(map(str, cells)), "|", flush=True)
     crashes = sum(row.crashes for row in rows)
     print(f"\n{crashes} crashes, {calm.total()} results each, {time.monotonic() - started:.0f} s")
     sys.exit(any(row.lost or row.repeated for row in rows))

@@ -6,6 +6,7 @@ import errno
 
 import pytest
 
+from millpond.checkpoint.listing import list_checkpoints
 from millpond.testing.faulty_filesystem import Fault
 
 BACKENDS = (
@@ -142,6 +143,38 @@ def test_the_process_dies_before_any_durable_step(world, calm, crash, finished, 
     assert total > 60
     numbers = range(SAMPLE[backend] % 5, total, SAMPLE[backend])
     check_crash_points(world, calm, crash, finished, backend, numbers, seed=2)
+
+
+class Stop:
+    """Stops the job with a savepoint, half way."""
+
+    def __call__(self, step, manager):
+        if step == 10:
+            manager.stop(None, drain=False)
+
+
+def test_a_job_that_dies_while_it_stops_goes_on_from_its_savepoint(world, calm, crash, finished):
+    backend = "filesystem"
+    # From the savepoint's metadata on, results are committed that no older checkpoint covers.
+    one = world()
+    finished(one.run(backend, seed=2, act=Stop()))
+    operations = one.files.operations
+    complete = [
+        each.number
+        for each in operations
+        if each.name == "publish" and each.path.startswith("/savepoints/")
+    ]
+    assert len(operations) - complete[-1] > 15
+    for number in range(complete[-1], len(operations)):
+        one = world()
+        one.files.crash_at(number)
+        with pytest.raises(crash):
+            one.run(backend, seed=2, act=Stop())
+        clean = one.reborn().files.resolve
+        found = list_checkpoints("memory:///savepoints", resolve=clean)
+        path = found[0].path if found else None
+        finished(one.run(backend, seed=2, resume=True, savepoint=path))
+        assert one.answer == calm, number
 
 
 @pytest.mark.nightly

@@ -10,13 +10,14 @@ from millpond.checkpoint.completed import CompletedCheckpoint
 from millpond.checkpoint.listing import list_checkpoints
 from millpond.checkpoint.loading import load_checkpoint
 from millpond.checkpoint.location import CheckpointLocation
+from millpond.checkpoint.pointer import LatestPointer
 from millpond.checkpoint.retention import JobEnd, is_retained
 from millpond.checkpoint.shared_registry import RestoreMode, SharedStateRegistry
 from millpond.checkpoint.storage_failure import delete_quietly
 from millpond.checkpoint.stream_walk import streams_of
 from millpond.errors import ConfigurationError, SnapshotCorruptedError
 from millpond.filesystem import get_file_system
-from millpond.filesystem.path import is_plain_name
+from millpond.filesystem.path import is_plain_name, join
 from millpond.formats.handles import FileHandle
 
 if TYPE_CHECKING:
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 
     from millpond.checkpoint.checksum import FileChecksum
     from millpond.checkpoint.loading import LoadedCheckpoint
-    from millpond.checkpoint.pointer import LatestPointer
     from millpond.checkpoint.result_marker import ResultMarker
     from millpond.checkpoint.retention import CheckpointRetention
     from millpond.checkpoint.storage import CheckpointStorage
     from millpond.filesystem import FileSystemResolver
     from millpond.formats.handles import CheckpointMetadata
 
-__all__ = ("CompletedCheckpointStore",)
+__all__ = ("SETTLED_FILE_NAME", "CompletedCheckpointStore")
+
+SETTLED_FILE_NAME = "_stopped_at"
 
 _logger = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class CompletedCheckpointStore:
         "_resolve",
         "_result",
         "_retained",
+        "_settled",
         "_storage",
         "_unowned",
     )
@@ -86,6 +89,12 @@ class CompletedCheckpointStore:
         self._unowned: set[str] = set()
         self._garbage: list[tuple[CheckpointLocation | None, tuple[str, ...]]] = []
         self._highest_id = 0
+        directory = storage.directory
+        self._settled = (
+            None
+            if directory is None
+            else LatestPointer(join(directory.url, SETTLED_FILE_NAME), resolve=resolve)
+        )
 
     @property
     def storage(self) -> CheckpointStorage:
@@ -119,6 +128,8 @@ class CompletedCheckpointStore:
 
         Raises:
             CheckpointStorageError: the directory cannot be read.
+            SnapshotCorruptedError: the savepoint that the job settled on is damaged.
+            CheckpointNotFoundError: that savepoint is gone.
         """
         directory = self._storage.directory
         if directory is None:
@@ -151,6 +162,7 @@ class CompletedCheckpointStore:
                 directory.discard(
                     CheckpointLocation(checkpoint_id, directory.checkpoint_url(checkpoint_id))
                 )
+        self._recover_settled()
         return tuple(damaged)
 
     def restore(self, loaded: LoadedCheckpoint, mode: RestoreMode) -> CompletedCheckpoint:
@@ -213,6 +225,33 @@ class CompletedCheckpointStore:
         self._subsume(needed_from)
         return checkpoint
 
+    def settle(self, savepoint: CompletedCheckpoint) -> None:
+        """Make a savepoint the one to recover from, before what it covers is committed.
+
+        From the moment it returns, this process and the next one go on from there: an older
+        checkpoint would repeat what is visible then. The savepoint stays the user's.
+
+        Raises:
+            CheckpointStorageError: that cannot be written down; nothing may be committed.
+        """
+        if self._settled is not None:
+            self._settled.put(savepoint)
+        self._unowned.add(savepoint.external_path)
+        self._checkpoints.append(savepoint)
+
+    def _recover_settled(self) -> None:
+        """Go on from the savepoint that ended the job, unless a newer checkpoint is there."""
+        url = None if self._settled is None else self._settled.read()
+        if url is None:
+            return
+        loaded = load_checkpoint(url, resolve=self._resolve)
+        checkpoint_id = loaded.metadata.checkpoint_id
+        if self.latest is None or self.latest.checkpoint_id < checkpoint_id:
+            location = dataclasses.replace(self._template(checkpoint_id), directory=url)
+            self._unowned.add(url)
+            self._checkpoints.append(_completed(loaded, location))
+            self._highest_id = max(self._highest_id, checkpoint_id)
+
     def abort(self, location: CheckpointLocation, checksums: Mapping[str, FileChecksum]) -> None:
         """Delete what subtasks wrote for a checkpoint that failed, or acknowledged too late.
 
@@ -261,6 +300,9 @@ class CompletedCheckpointStore:
         if self._pointer is not None:
             self._pointer.clear()
         self._collect_garbage()
+        if self._settled is not None and not self._garbage:
+            # Last: while an older checkpoint is there, nobody may go on from it.
+            self._settled.clear()
         if self._storage.directory is not None and not self._garbage and result is None:
             self._storage.directory.remove_if_empty()
 

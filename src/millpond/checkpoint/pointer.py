@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from millpond.checkpoint.checksum import checksum_of
 from millpond.checkpoint.storage_failure import reported
-from millpond.errors import SnapshotCorruptedError
+from millpond.errors import CheckpointStorageError, SnapshotCorruptedError
 from millpond.filesystem import get_file_system
 from millpond.filesystem.path import directory_of
 
@@ -34,13 +34,18 @@ class LatestPointer:
 
     def write(self, checkpoint: CompletedCheckpoint) -> None:
         """Name a checkpoint. A failure is logged: the checkpoint is complete all the same."""
+        try:
+            self.put(checkpoint)
+        except CheckpointStorageError as error:
+            _logger.warning("%s", error)
+
+    def put(self, checkpoint: CompletedCheckpoint) -> None:
+        """Name a checkpoint, durably. Raises CheckpointStorageError."""
         line = f"{checkpoint.checkpoint_id} {checkpoint.external_path}\n".encode()
         data = line + f"{checksum_of(line).crc32c:08x}\n".encode()
-        try:
+        with reported("write the pointer to a checkpoint", self._file_system.url(self._path)):
             self._file_system.make_directories(directory_of(self._path))
             self._file_system.write_bytes(self._path, data)
-        except OSError as error:
-            _logger.warning("Cannot write %s: %s", self._file_system.url(self._path), error)
 
     def read(self) -> str | None:
         """Return the URL of the latest checkpoint, None if none was named.

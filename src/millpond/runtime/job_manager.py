@@ -13,6 +13,7 @@ from millpond.common.job_status import JobStatus
 from millpond.configuration.backend_description import StorageKind
 from millpond.errors import (
     CheckpointError,
+    CheckpointStorageError,
     ConfigurationError,
     InvalidProgramError,
     JobCancelledError,
@@ -343,7 +344,7 @@ class JobManager:
             while not self._finished and self._failure is None:
                 self._turn()
                 yield
-        except (WorkerLostError, RestoreError) as error:
+        except (WorkerLostError, RestoreError, CheckpointStorageError) as error:
             self._failure = error
         finally:
             self._end_attempt("The attempt ended before the checkpoint was complete.")
@@ -488,6 +489,7 @@ class JobManager:
             self._give_up_stop(error)
             return
         completed = savepoint.result()
+        self._store.settle(completed)
         self._savepoint_path = completed.location.directory
         self._send(NotifyComplete(completed.checkpoint_id))
         self._finish()
