@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-nightly test-flink lint bench bench-flink docs clean
+.PHONY: demo test test-nightly test-hdfs test-flink lint bench bench-flink docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -31,6 +31,14 @@ test: $(VENV)/.development $(VENV)/.data
 
 test-nightly: $(VENV)/.development $(VENV)/.data
 	$(BIN)/python -m pytest -n auto --run-nightly $(PYTEST_ARGUMENTS)
+
+$(VENV)/.hdfs: $(VENV)/.development
+	$(BIN)/python tools/dependency_group.py hdfs | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
+	touch $@
+
+# Against a NameNode and a DataNode on loopback; needs Java 11+ and Maven, and says so without.
+test-hdfs: $(VENV)/.hdfs $(VENV)/.data
+	$(BIN)/python -m pytest --run-hdfs -p no:randomly -rs tests/remote/test_hdfs.py
 
 # Savepoints to Apache Flink and back; needs Java 11+, and installs PyFlink beside .venv.
 FLINK_ARGUMENTS ?=

@@ -2,8 +2,8 @@
 
     python tools/hdfs_cluster.py
 
-Prints the URLs and serves until it is interrupted. Needs Java 11 or newer and Maven; the first start
-fetches about 90 MB. The tests use `hdfs_cluster`, which says why it cannot start one.
+Prints the URLs and serves until it is interrupted. Needs Java 11 or newer and Maven; the first
+start fetches about 100 MB. The tests use `hdfs_cluster`, which says why it cannot start one.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def hdfs_cluster() -> Iterator[HdfsUrls]:
     java = _java()
     class_path = _class_path()
     with tempfile.TemporaryDirectory(prefix="millpond-hdfs-") as directory:
-        log = Path(directory, "log")
+        log, data = Path(directory, "log"), str(Path(directory, "data"))
+        program = str(HERE / "HdfsCluster.java")
         with log.open("w") as errors:
             process = subprocess.Popen(
-                [java, "-Xmx512m", "-cp", class_path, str(HERE / "HdfsCluster.java"), f"{directory}/data"],
+                [java, "-Xmx512m", "-cp", class_path, program, data],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -65,9 +66,7 @@ def hdfs_cluster() -> Iterator[HdfsUrls]:
             if answer is None:
                 process.wait()
                 raise RuntimeError(f"The cluster did not start:\n{log.read_text()[-3000:]}")
-            yield HdfsUrls(
-                f"hdfs://127.0.0.1:{answer[1]}", f"webhdfs://127.0.0.1:{answer[2]}"
-            )
+            yield HdfsUrls(f"hdfs://127.0.0.1:{answer[1]}", f"webhdfs://127.0.0.1:{answer[2]}")
         finally:
             process.stdin.close()
             try:

@@ -18,7 +18,7 @@ from millpond.datastream.connectors.file_system import (
     RecordReader,
     StreamFormat,
 )
-from millpond.errors import ConfigurationError, DataFileError
+from millpond.errors import ConfigurationError, DataFileError, MissingDependencyError
 
 LINES = ["first", "", "zweite Zeile: äöü", "third\tone", "日本", "last"]
 TEXT = "\n".join(LINES) + "\n"
@@ -243,6 +243,40 @@ class HalvesReader(RecordReader):
 
     def close(self):
         pass
+
+
+def parquet_source(*paths, columns=None):
+    return FileSource.for_bulk_file_format(BulkFormat.parquet_format(columns), *paths).build()
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 40])
+def test_parquet_rows_become_dictionaries(tmp_path, read_all, limit):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = [{"number": n, "text": None if n % 3 else f"é{n}", "list": [n, n]} for n in range(10)]
+    table = pa.Table.from_pylist(rows)
+    parquet.write_table(table, tmp_path / "rows.parquet", row_group_size=4)
+    assert read_all(parquet_source(tmp_path / "rows.parquet"), limit) == rows
+    numbers = [{"number": row["number"]} for row in rows]
+    one_column = parquet_source(tmp_path / "rows.parquet", columns=["number"])
+    assert read_all(one_column, limit) == numbers
+
+
+def test_a_damaged_parquet_file_and_an_unknown_column_are_named(tmp_path, read_all):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table({"number": [1, 2, 3]}), path)
+    with pytest.raises(DataFileError, match=r"no column 'size'.*It has number"):
+        read_all(parquet_source(path, columns=["size"]), 2)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataFileError, match=r"Parquet file cannot be read.*rows\.parquet"):
+        read_all(parquet_source(path), 2)
+
+
+def test_a_missing_pyarrow_is_named_with_its_command(tmp_path, monkeypatch, read_all):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / "rows.parquet").touch()
+    with pytest.raises(MissingDependencyError, match=r"pip install 'millpond\[parquet\]'"):
+        read_all(parquet_source(tmp_path / "rows.parquet"), 2)
 
 
 def test_a_bulk_format_of_ones_own(tmp_path, read_all):

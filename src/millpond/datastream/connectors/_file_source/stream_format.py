@@ -40,6 +40,19 @@ class BulkFormat(ABC):
     def open(self, file: InputFile, position: Mapping[str, Any] | None) -> RecordReader:
         """Start reading at a position of an earlier reader, or at the first record."""
 
+    @staticmethod
+    def parquet_format(columns: Sequence[str] | None = None) -> BulkFormat:
+        """Return the format of Parquet files, whose records are dictionaries.
+
+        Needs `pip install 'millpond[parquet]'`. A restored job skips row groups it has read.
+
+        Args:
+            columns: names of the columns that are read; None: all.
+        """
+        from millpond.datastream.connectors._file_source.parquet_format import ParquetFormat
+
+        return ParquetFormat(columns)
+
 
 class StreamFormat(ABC):
     """A format that is read record by record. Flink: StreamFormat.
