@@ -13,9 +13,12 @@ from millpond.datastream.state import (
     StateDescriptor,
 )
 from millpond.datastream.window import (
+    CountWindow,
     CountWindowSerializer,
+    GlobalWindow,
     GlobalWindowSerializer,
     TimestampedValue,
+    TimeWindow,
     TimeWindowSerializer,
     WindowAssigner,
 )
@@ -36,7 +39,13 @@ if TYPE_CHECKING:
     from millpond.datastream.operator_spec import WindowSpec
     from millpond.state.contract.keyed_backend import KeyedStateBackend
 
-__all__ = ("WINDOW_CONTENTS", "EvictableContents", "WindowContents", "namespace_of")
+__all__ = (
+    "WINDOW_CONTENTS",
+    "EvictableContents",
+    "WindowContents",
+    "namespace_of",
+    "window_class_of",
+)
 
 WINDOW_CONTENTS = "window-contents"
 """The name of the state in PyFlink."""
@@ -45,6 +54,11 @@ _NAMESPACES = {
     TimeWindowSerializer: TIME_WINDOW,
     CountWindowSerializer: COUNT_WINDOW,
     GlobalWindowSerializer: GLOBAL_WINDOW,
+}
+_WINDOWS: dict[type, type] = {
+    TimeWindowSerializer: TimeWindow,
+    CountWindowSerializer: CountWindow,
+    GlobalWindowSerializer: GlobalWindow,
 }
 
 
@@ -62,6 +76,11 @@ def namespace_of(assigner: WindowAssigner[Any, Any]) -> NamespaceSerializer:
             hint="A custom assigner must assign TimeWindow, CountWindow or GlobalWindow.",
         )
     return namespace
+
+
+def window_class_of(assigner: WindowAssigner[Any, Any]) -> type:
+    """Return the class of the windows that an assigner's serializer is for."""
+    return _WINDOWS[type(assigner.get_window_serializer())]
 
 
 class _ContentsState(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import MutableMapping, Sequence
 from math import gcd
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.datastream._windows.time_assigner import check_window_fits
 from millpond.datastream.aggregations import Aggregations
 from millpond.datastream.functions import ReduceFunction
 from millpond.datastream.window import SlidingEventTimeWindows, TimeWindow, TumblingEventTimeWindows
@@ -252,6 +253,7 @@ class EventTimeWindowOperator(WindowOperator):
     def _windows_of(self, timestamp: int) -> list[TimeWindow]:
         size = self._size_ms
         last_start = timestamp - (timestamp - self._offset_ms) % self._slide_ms
+        check_window_fits(timestamp - size, last_start + size, self.assigner)
         return [
             TimeWindow(start, start + size)
             for start in range(last_start, timestamp - size, -self._slide_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,12 +17,18 @@ from millpond.datastream.window import (
     Trigger,
     TriggerResult,
 )
+from millpond.errors import InvalidProgramError
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.operators.operator import user_code_error
 from millpond.operators.results import Results
 from millpond.operators.timer_service import InternalTimerService
 from millpond.operators.user_function import UserFunctionOperator, method_name
-from millpond.operators.window_contents import EvictableContents, WindowContents, namespace_of
+from millpond.operators.window_contents import (
+    EvictableContents,
+    WindowContents,
+    namespace_of,
+    window_class_of,
+)
 from millpond.operators.window_context import (
     WindowAssignerContext,
     WindowEvictorContext,
@@ -33,8 +40,6 @@ from millpond.operators.window_function import window_results
 from millpond.state.contract.keyed_backend import NO_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from millpond.datastream.operator_spec import WindowSpec
 
 __all__ = ("WindowOperator",)
@@ -61,6 +66,7 @@ class WindowOperator(UserFunctionOperator):
             spec.assigner.get_default_trigger(None) if spec.trigger is None else spec.trigger
         )
         self._is_event_time = spec.assigner.is_event_time()
+        self._is_assigner_custom = not type(spec.assigner).__module__.startswith("millpond.")
         self._allowed_lateness_ms = spec.allowed_lateness_ms if self._is_event_time else 0
 
     def open(self) -> None:
@@ -164,7 +170,19 @@ class WindowOperator(UserFunctionOperator):
             )
         except Exception as error:
             user_code_error(error, self.context, f"{type(self.assigner).__name__}.assign_windows")
+        if self._is_assigner_custom:
+            self._check_windows(windows)
         return windows  # type: ignore[no-any-return]
+
+    def _check_windows(self, windows: Any) -> None:
+        kind = window_class_of(self.assigner)
+        if not isinstance(windows, Sequence) or any(type(each) is not kind for each in windows):
+            raise InvalidProgramError(
+                f"{type(self.assigner).__name__}.assign_windows returned {windows!r}.",
+                hint=f"It must return a list of {kind.__name__}, as its serializer says.",
+                operator=self.context.name,
+                key=repr(self.backend.current_key)[:200],
+            )
 
     def add(self, state_window: Any, value: Any, timestamp: int | None) -> None:
         """Add a record to a window's contents."""
@@ -202,6 +220,14 @@ class WindowOperator(UserFunctionOperator):
 
     def obey(self, result: TriggerResult, window: Any, state_window: Any) -> None:
         """Evaluate or purge a window, or both, as the trigger said."""
+        if type(result) is not TriggerResult:
+            raise InvalidProgramError(
+                f"{type(self.trigger).__name__} returned {result!r}, which is no TriggerResult.",
+                hint="Return TriggerResult.CONTINUE where nothing is to be done.",
+                operator=self.context.name,
+                key=repr(self.backend.current_key)[:200],
+                window=repr(window),
+            )
         if result is not TriggerResult.PURGE:
             self.evaluate(window, state_window)
         if result is not TriggerResult.FIRE:

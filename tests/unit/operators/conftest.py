@@ -136,7 +136,7 @@ class WindowHarness:
             }
         else:
             rows = {name: len(state.table) for name, state in backend._states.items()} | {
-                domain: len(queue) for (_, domain), (queue, _) in backend._timers.items()
+                domain: len(timers.queue) for (_, domain), timers in backend._timers.items()
             }
         return {name: count for name, count in rows.items() if count}
 

@@ -317,3 +317,8 @@ def test_trigger_state_that_cannot_merge_is_refused(windows):
     harness = windows(assigner=GAP, trigger=Remembers(), reduce=add)
     with pytest.raises(StateTypeError, match="no state that can be merged"):
         harness.send(("a", 1, 0), ("a", 1, 5))
+
+
+def test_a_session_beyond_64_bits_is_refused(windows):
+    with pytest.raises(InvalidProgramError, match="does not fit 64 bits"):
+        windows(assigner=GAP, reduce=add).send(("a", 1, (1 << 63) - 1))

@@ -18,6 +18,7 @@ from millpond.datastream.state import ValueStateDescriptor
 from millpond.datastream.window import (
     CountEvictor,
     CountTumblingWindowAssigner,
+    CountWindow,
     EventTimeTrigger,
     GlobalWindows,
     PurgingTrigger,
@@ -577,3 +578,49 @@ def test_results_are_emitted_in_batches(windows):
     assert harness.watermark(MAX_WATERMARK) == [1] * 21
     assert sum(sizes) == 21
     assert max(sizes) < 21
+
+
+@pytest.mark.parametrize(
+    "assigner",
+    [TumblingEventTimeWindows(1000, 0), SlidingEventTimeWindows(1000, 300, 0)],
+    ids=repr,
+)
+def test_a_window_beyond_64_bits_is_refused_at_its_record(windows, assigner, trigger):
+    harness = windows(assigner=assigner, reduce=add)
+    with pytest.raises(InvalidProgramError, match="does not fit 64 bits") as caught:
+        harness.send(("a", 1, MAX_WATERMARK))
+    assert "is this one in another unit" in caught.value.hint
+
+
+class Forgetful(EventTimeTrigger.__mro__[1]):
+    """Forgets to return something."""
+
+    def on_element(self, element, timestamp, window, ctx):
+        pass
+
+    on_event_time = on_processing_time = on_merge = clear = on_element
+
+
+def test_a_trigger_that_returns_nothing_is_named(windows):
+    harness = windows(assigner=TumblingEventTimeWindows(10, 0), trigger=Forgetful(), reduce=add)
+    with pytest.raises(InvalidProgramError, match="Forgetful returned None") as caught:
+        harness.send(("a", 1, 5))
+    assert caught.value.context == {
+        "operator": "windows",
+        "key": "'a'",
+        "window": "TimeWindow(start=0, end=10)",
+    }
+
+
+@pytest.mark.parametrize(
+    "assigned", [None, (0, 10), [(0, 10)], [CountWindow(1)], TimeWindow(0, 10)], ids=repr
+)
+def test_an_assigner_that_assigns_something_else_is_named(windows, assigned):
+    class Strange(TumblingEventTimeWindows):
+        def assign_windows(self, element, timestamp, context):
+            return assigned
+
+    harness = windows(assigner=Strange(10, 0), reduce=add)
+    with pytest.raises(InvalidProgramError, match=r"Strange\.assign_windows returned") as caught:
+        harness.send(("a", 1, 5))
+    assert "a list of TimeWindow" in caught.value.hint

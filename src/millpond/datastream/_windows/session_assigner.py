@@ -11,7 +11,7 @@ from millpond.datastream._windows.assigner import (
     WindowAssigner,
 )
 from millpond.datastream._windows.standard_trigger import EventTimeTrigger, ProcessingTimeTrigger
-from millpond.datastream._windows.time_assigner import event_timestamp
+from millpond.datastream._windows.time_assigner import check_window_fits, event_timestamp
 from millpond.datastream._windows.window import TimeWindow
 from millpond.errors import InvalidProgramError
 
@@ -71,10 +71,11 @@ class _DynamicGap(_SessionWindows[T]):
 
     def _gap(self, element: T) -> int:
         gap = self._extractor.extract(element)
-        if gap <= 0:
+        if type(gap) is not int or gap <= 0:
             raise InvalidProgramError(
-                f"The dynamic session gap of a record is {gap} ms.",
-                hint="extract() must return a gap above 0.",
+                f"The dynamic session gap of a record is {gap!r} ms.",
+                hint="extract() must return a whole number above 0.",
+                record=repr(element)[:200],
             )
         return gap
 
@@ -126,6 +127,7 @@ class EventTimeSessionWindows(_FixedGap[T], _EventTime[T]):
     ) -> list[TimeWindow]:
         """Return the session that the record alone would be."""
         start = event_timestamp(timestamp, self)
+        check_window_fits(start, start + self.session_gap, self)
         return [TimeWindow(start, start + self.session_gap)]
 
 
@@ -174,8 +176,9 @@ class DynamicEventTimeSessionWindows(_DynamicGap[T], _EventTime[T]):
         self, element: T, timestamp: int, context: WindowAssigner.WindowAssignerContext
     ) -> list[TimeWindow]:
         """Return the session that the record alone would be."""
-        start = event_timestamp(timestamp, self)
-        return [TimeWindow(start, start + self._gap(element))]
+        start, gap = event_timestamp(timestamp, self), self._gap(element)
+        check_window_fits(start, start + gap, self)
+        return [TimeWindow(start, start + gap)]
 
 
 class DynamicProcessingTimeSessionWindows(_DynamicGap[T], _ProcessingTime[T]):

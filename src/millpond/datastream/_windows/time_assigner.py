@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from millpond.datastream._milliseconds import milliseconds
 from millpond.datastream._windows.assigner import WindowAssigner
 from millpond.datastream._windows.standard_trigger import EventTimeTrigger, ProcessingTimeTrigger
-from millpond.datastream._windows.window import MIN_TIMESTAMP, TimeWindow
+from millpond.datastream._windows.window import MAX_TIMESTAMP, MIN_TIMESTAMP, TimeWindow
 from millpond.errors import InvalidProgramError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = (
     "SlidingProcessingTimeWindows",
     "TumblingEventTimeWindows",
     "TumblingProcessingTimeWindows",
+    "check_window_fits",
     "event_timestamp",
 )
 
@@ -68,6 +69,7 @@ class _Tumbling(_TimeWindows[T]):
 
     def _window(self, timestamp: int) -> TimeWindow:
         start = timestamp - (timestamp - self.offset) % self.size
+        check_window_fits(start, start + self.size, self)
         return TimeWindow(start, start + self.size)
 
     def __repr__(self) -> str:
@@ -91,6 +93,7 @@ class _Sliding(_TimeWindows[T]):
     def _windows(self, timestamp: int) -> list[TimeWindow]:
         size = self.size
         last_start = timestamp - (timestamp - self.offset) % self.slide
+        check_window_fits(timestamp - size, last_start + size, self)
         return [
             TimeWindow(start, start + size)
             for start in range(last_start, timestamp - size, -self.slide)
@@ -193,6 +196,19 @@ def event_timestamp(timestamp: int | None, assigner: WindowAssigner[Any, Any]) -
             "processing time.",
         )
     return timestamp
+
+
+def check_window_fits(start: int, end: int, assigner: WindowAssigner[Any, Any]) -> None:
+    """Check that a window's bounds are numbers of 64 bits, as they are stored.
+
+    Raises:
+        InvalidProgramError: they are not.
+    """
+    if start < MIN_TIMESTAMP or end > MAX_TIMESTAMP:
+        raise InvalidProgramError(
+            f"{assigner!r} cannot make a window from {start} to {end}: it does not fit 64 bits.",
+            hint="Timestamps are milliseconds since the epoch; is this one in another unit?",
+        )
 
 
 def _times(**times: Any) -> list[int]:

@@ -28,6 +28,7 @@ class CollectionSource(Source):
     def __init__(self, values: Sequence[Any], timestamps: Sequence[int] | None = None) -> None:
         self._values = values
         self._timestamps = timestamps
+        self.has_timestamps = timestamps is not None
 
     @property
     def values(self) -> Sequence[Any]:

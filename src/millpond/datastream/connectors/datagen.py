@@ -32,6 +32,8 @@ class DataGeneratorSource(Source):
         InvalidProgramError: an argument is out of its range.
     """
 
+    has_timestamps = False
+
     def __init__(
         self,
         generator: Callable[[int], Any],

@@ -25,6 +25,8 @@ class FunctionSource(Source):
     yields the same records in every run is read exactly once.
     """
 
+    has_timestamps = False
+
     def __init__(self, function: SourceFunction) -> None:
         self._function = function
 

@@ -30,6 +30,8 @@ class NumberSequenceSource(Source):
         InvalidProgramError: `start` is greater than `end`.
     """
 
+    has_timestamps = False
+
     def __init__(self, start: int, end: int) -> None:
         if start > end:
             raise InvalidProgramError(

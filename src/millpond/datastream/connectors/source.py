@@ -91,10 +91,12 @@ class Source(ABC):
     Attributes:
         bounded: the input ends.
         batch_multiple: how many times the usual number of records a batch of this source has.
+        has_timestamps: whether its records come with event times; None: they may.
     """
 
     bounded: bool = True
     batch_multiple: int = 1
+    has_timestamps: bool | None = None
 
     @abstractmethod
     def splits(self, parallelism: int) -> Sequence[Split]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Self
 
+from millpond.datastream._windows.timestamps import check_timestamps
 from millpond.datastream._windows.validation import validate_window
 from millpond.datastream.functions import (
     AggregateFunction,
@@ -57,8 +58,10 @@ class _Windowed:
         """Replace the assigner's default trigger.
 
         Raises:
-            InvalidProgramError: the windows merge and the trigger cannot.
+            InvalidProgramError: it is no trigger, or the windows merge and it cannot.
         """
+        if not isinstance(trigger, Trigger):
+            raise InvalidProgramError(f"The trigger must be a Trigger, not {trigger!r}.")
         if isinstance(self._spec.assigner, MergingWindowAssigner) and not trigger.can_merge():
             raise InvalidProgramError(
                 f"{type(trigger).__name__} cannot merge, but "
@@ -77,8 +80,12 @@ class _Windowed:
         """Keep windows for so long after the watermark passed their end.
 
         Raises:
-            InvalidProgramError: it is negative.
+            InvalidProgramError: it is negative, or no whole number.
         """
+        if not isinstance(time_ms, int) or isinstance(time_ms, bool):
+            raise InvalidProgramError(
+                f"The allowed lateness is {time_ms!r}.", hint="Give it in milliseconds, as an int."
+            )
         if time_ms < 0:
             raise InvalidProgramError(f"The allowed lateness {time_ms} ms is negative.")
         self._spec = dataclasses.replace(self._spec, allowed_lateness_ms=time_ms)
@@ -162,6 +169,7 @@ class _Windowed:
             # Evictors need the elements: keep them, and combine when the window fires.
             function_name = f"Evicting {function_name}"
         validate_window(spec)
+        check_timestamps(spec.assigner, self._stream._edges)
         name = f"{type(spec.assigner).__name__}, {function_name}"
         stream = self._stream._add(name, spec, output_type)
         if self._all_windows:

@@ -32,6 +32,8 @@ class FileSource(Source):
     the next record; in packed files it reads over what comes before. Flink: FileSource.
     """
 
+    has_timestamps = False
+
     def __init__(
         self,
         format: StreamFormat | BulkFormat,
