@@ -54,7 +54,7 @@ FLINK_CONFIGURATION = {
 # Both sides: state in files of its own at the higher parallelism, Snappy with RocksDB.
 IN_FILES = {"execution.checkpointing.data-inline-threshold": "0"}
 COMPRESSED = {"execution.checkpointing.snapshot-compression": "true"}
-RUN_TIMEOUT_SECONDS = 600
+RUN_TIMEOUT_SECONDS = 1800
 
 
 @dataclass

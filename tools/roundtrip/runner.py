@@ -13,7 +13,7 @@ import time
 
 import program
 
-_TIMEOUT_SECONDS = 180
+_TIMEOUT_SECONDS = 900
 
 
 def main():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
 
+    from millpond.formats.flink_limits import FlinkLimit
     from millpond.state_processor.difference import Change
     from millpond.state_processor.savepoint import OperatorContent, Savepoint
     from millpond.state_processor.summary import StateSummary
@@ -261,11 +262,18 @@ def _print_operator(
         click.echo(
             f"  {state.name}  {state.kind}{types}{extra}{window}  "
             f"{summary.entries} entries, {summary.size_bytes} bytes"
-            f"{' (Flink does not use it)' if of_millpond and state.is_python_operator_list else ''}"
         )
         for key in summary.largest_keys:
             shown = json.dumps(key.key, ensure_ascii=False)
             click.echo(f"    key {_short(shown)}: {key.entries} entries, {key.size_bytes} bytes")
+    for limit in _flink_limits(states) if of_millpond else ():
+        click.echo(f"  Apache Flink cannot use {limit}")
+
+
+def _flink_limits(states: list[StateSummary]) -> list[FlinkLimit]:
+    from millpond.formats.flink_limits import flink_limits
+
+    return flink_limits(summary.state.meta for summary in states if summary.entries)
 
 
 def _operator_record(content: OperatorContent, states: list[StateSummary]) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from millpond.formats.serializer_snapshot import (
     read_wrapped_serializer_snapshot,
     write_wrapped_serializer_snapshot,
 )
-from millpond.formats.state_meta import StateMeta, read_state_meta, write_state_meta
+from millpond.formats.state_meta import (
+    VALUE_SERIALIZER,
+    StateMeta,
+    StateMetaKind,
+    read_state_meta,
+    write_state_meta,
+)
 from millpond.formats.stream_reader import read_growing
 
 if TYPE_CHECKING:
@@ -58,6 +64,12 @@ def read_keyed_header(buffer: Buffer) -> KeyedHeader:
     names = [state.name for state in states]
     if len(set(names)) != len(names):
         raise buffer.error("Two states have the same name.", states=names)
+    for state in states:
+        timers = state.kind is StateMetaKind.PRIORITY_QUEUE
+        if timers and state.serializers[VALUE_SERIALIZER].nested[0] != key_serializer:
+            raise buffer.error(
+                "Timers have other keys than the state of their operator.", state=state.name
+            )
     return KeyedHeader(key_serializer, states, compressed)
 
 

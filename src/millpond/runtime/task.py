@@ -11,6 +11,7 @@ from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.operators.operator import Ending, Operator, TwoInputOperator
 from millpond.operators.source import SourceOperator
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
+from millpond.runtime.flink_report import report_flink_limits
 from millpond.runtime.subtask_snapshot import OperatorSnapshot, SubtaskSnapshot
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 
@@ -206,6 +207,13 @@ class Task:
                     snapshot.keyed_state = context.keyed_backend.snapshot(
                         barrier.checkpoint_id, streams, barrier.options
                     )
+                report_flink_limits(
+                    snapshot,
+                    context.name,
+                    self.subtask_index,
+                    barrier.checkpoint_id,
+                    barrier.options,
+                )
         except Exception as error:  # noqa: BLE001 - raised again with the place
             for snapshot in captured:
                 for part in snapshot.parts():

@@ -45,7 +45,6 @@ _OPERATOR_KINDS: Final = {
     "UNION": "union list",
     "BROADCAST": "broadcast",
 }
-_FLINK_SOURCE_STATE: Final = "SourceReaderState"
 _SHORTEST_ID_PREFIX: Final = 4
 
 
@@ -71,11 +70,6 @@ class StoredState:
     namespace: str
     ttl: bool
     meta: StateMeta
-
-    @property
-    def is_python_operator_list(self) -> bool:
-        """Whether it is list state of an operator in Python, which PyFlink does not have."""
-        return self.kind in {"split list", "union list"} and self.name != _FLINK_SOURCE_STATE
 
 
 @final

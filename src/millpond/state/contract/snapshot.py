@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from millpond.formats.handles import StreamHandle
+    from millpond.formats.state_meta import StateMeta
 
 __all__ = (
     "SavepointFormat",
@@ -123,6 +125,15 @@ class Snapshot(ABC, Generic[ResultT]):
     CheckpointDeclinedError. `release` is called by the task thread, exactly once, after `write`
     ended in whatever way, so that the store may give back what it kept for the snapshot.
     """
+
+    @property
+    def metas(self) -> Sequence[StateMeta]:
+        """Header entries of the states that hold something; none where the store does not say."""
+        return ()
+
+    def broadcasts_with_none(self) -> Iterable[str]:
+        """Return the names of broadcast states in which a value is None."""
+        return ()
 
     @abstractmethod
     def write(self) -> ResultT:

@@ -11,6 +11,7 @@ from millpond.state.heap.keyed_stream import KeyedStreamWriter, cancelled_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from millpond.formats.state_meta import StateMeta
     from millpond.state.heap.captured_state import CapturedState
 
 __all__ = ("HeapSnapshot", "WrittenSnapshot")
@@ -29,6 +30,11 @@ class HeapSnapshot(Snapshot[KeyedHandle | None]):
         self._states = states
         self._writer = writer
         self._on_release = on_release
+
+    @property
+    def metas(self) -> Sequence[StateMeta]:
+        """Header entries of all states."""
+        return [state.meta for state in self._states]
 
     def write(self) -> KeyedHandle | None:
         """Write one stream; None if there is not one entry."""

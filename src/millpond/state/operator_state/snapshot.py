@@ -56,6 +56,21 @@ class OperatorStateSnapshot(Snapshot[OperatorStateHandle | None]):
         self._checkpoint_id = checkpoint_id
         self._cancelled = threading.Event()
 
+    @property
+    def metas(self) -> Sequence[StateMeta]:
+        """Header entries of the states that hold something."""
+        return [state.meta for state in self._states if state.elements]
+
+    def broadcasts_with_none(self) -> Iterator[str]:
+        """Yield the names of broadcast states in which a value is None."""
+        for state in self._states:
+            # Restored state that nobody registered is bytes; None there is no bytes at all.
+            nothing = b"" if state.encode is None else None
+            if state.meta.kind is StateMetaKind.BROADCAST and any(
+                value == nothing for _, value in state.elements
+            ):
+                yield state.meta.name
+
     def write(self) -> OperatorStateHandle | None:
         """Write one stream."""
         self._check()

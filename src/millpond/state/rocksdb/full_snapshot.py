@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from millpond.clock import Clock
     from millpond.formats.keyed_header import KeyedHeader
+    from millpond.formats.state_meta import StateMeta
     from millpond.state.contract.key_group import KeyGroupRange
     from millpond.state.contract.snapshot import SnapshotOutput, SnapshotStreams
     from millpond.state.rocksdb.database import Cursor
@@ -156,6 +157,11 @@ class FullSnapshot(Snapshot[KeyedHandle | None]):
         self._operator_name = operator_name
         self._clock = clock
         self._cancelled = threading.Event()
+
+    @property
+    def metas(self) -> Sequence[StateMeta]:
+        """Header entries of all states."""
+        return self._header.states
 
     def write(self) -> KeyedHandle | None:
         """Write one stream; None if there is not one row."""
