@@ -69,7 +69,7 @@ class TinyState:
 
     def encode(self, value, coder=None, part="value"):
         coder = coder or self.definition.value_coder
-        if value is None:
+        if value is None and coder.signature != "PICKLED":
             raise StateError("None cannot be stored here.", state=self.definition.name)
         try:
             return coder.encode(value)

@@ -110,10 +110,14 @@ class Task:
                 pace.begin()
                 progress = self._gate.drain_in_slices(self, pace)
         if progress:
-            for backend in self._backends:
-                backend.current_key = NO_KEY
-                backend.end_batch()
+            self.end_batch()
         return progress or finishing
+
+    def end_batch(self) -> None:
+        """Let the stores do their bounded work; the worker asks for it where no records come."""
+        for backend in self._backends:
+            backend.current_key = NO_KEY
+            backend.end_batch()
 
     def fire_processing_time(self, now_ms: int) -> None:
         """Fire the processing-time timers that are due; none after the end of input."""

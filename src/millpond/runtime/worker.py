@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = ("Worker",)
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
+_TIDY_INTERVAL_MS = 100
 
 
 @final
@@ -102,6 +103,7 @@ class Worker:
         self._reporters: MetricReporters | None = None
         self._input_ended = False
         self._last_progress = 0.0
+        self._last_tidy_ms = 0
         self.closed = False
 
     def handle(self, message: ToWorker) -> None:
@@ -211,6 +213,11 @@ class Worker:
             moved |= task.run()
             if self._urgent is not None:
                 self._urgent.interrupt()
+        if not moved or now_ms - self._last_tidy_ms >= _TIDY_INTERVAL_MS:
+            # Expired state must go where no batch ends, too: subtasks may wait for records.
+            self._last_tidy_ms = now_ms
+            for task in self._tasks:
+                task.end_batch()
         self._start_writing()
         self._report_progress()
         ended = bool(self._tasks) and all(task.ended for task in self._tasks)

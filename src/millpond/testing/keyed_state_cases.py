@@ -65,6 +65,7 @@ class SumOfCopies(SumInPlace):
 
 VALUE = ValueStateDescriptor("value", Types.STRING())
 LIST = ListStateDescriptor("list", Types.LONG())
+PICKLED_LIST = ListStateDescriptor("pickled", None)
 MAP = MapStateDescriptor("map", Types.STRING(), Types.LONG())
 REDUCING = ReducingStateDescriptor("reducing", lambda a, b: a + b, Types.LONG())
 
@@ -142,6 +143,34 @@ class KeyedStateCases:
             state.clear()
             assert state.value() is None
 
+    def test_value_state_null_as_default_value(self, harness: BackendHarness) -> None:
+        """Nothing written is None, before the first write and after a clear, key by key."""
+        backend = harness.create()
+        state = state_of(backend, ValueStateDescriptor("numbers", Types.LONG()))
+        with at_key(backend, 1):
+            assert state.value() is None
+            state.update(0)
+            assert state.value() == 0
+        with at_key(backend, 2):
+            assert state.value() is None
+        with at_key(backend, 1):
+            state.clear()
+            assert state.value() is None
+
+    def test_is_safe_to_reuse_state(self, harness: BackendHarness) -> None:
+        """One state object serves all keys: it is looked up once and follows the current key."""
+        backend = harness.create()
+        for descriptor in (VALUE, LIST, MAP, REDUCING):
+            state = state_of(backend, descriptor)
+            assert state_of(backend, descriptor) is state
+        state = state_of(backend, VALUE)
+        for key in range(10):
+            with at_key(backend, key):
+                state.update(str(key))
+        for key in range(10):
+            with at_key(backend, key):
+                assert state.value() == str(key)
+
     def test_list_state(self, harness: BackendHarness) -> None:
         """Add, get and update by key; a snapshot holds the lists of its moment."""
         backend = harness.create()
@@ -168,34 +197,55 @@ class KeyedStateCases:
                 assert list(state.get()) == expected
 
     def test_list_state_add_null(self, harness: BackendHarness) -> None:
-        """None cannot be added; the list stays as it was."""
-        self._list_refuses(harness, lambda state: state.add(None))
+        """None cannot be added, unless elements are pickled; the list stays as it was."""
+        self._list_refuses(harness, LIST, lambda state: state.add(None))
 
     def test_list_state_add_all_null_entries(self, harness: BackendHarness) -> None:
         """No list with None in it can be added; the list stays as it was."""
-        self._list_refuses(harness, lambda state: state.add_all([3, None, 4]))
+        self._list_refuses(harness, LIST, lambda state: state.add_all([3, None, 4]))
 
     def test_list_state_add_all_null(self, harness: BackendHarness) -> None:
         """None is no list to add; the list stays as it was."""
-        self._list_refuses(harness, lambda state: state.add_all(None))
+        for descriptor in (LIST, PICKLED_LIST):
+            self._list_refuses(harness, descriptor, lambda state: state.add_all(None))
 
     def test_list_state_update_null_entries(self, harness: BackendHarness) -> None:
         """A list cannot become one with None in it; it stays as it was."""
-        self._list_refuses(harness, lambda state: state.update([3, None, 4]))
+        self._list_refuses(harness, LIST, lambda state: state.update([3, None, 4]))
 
     def test_list_state_update_null(self, harness: BackendHarness) -> None:
         """A list cannot become None; it stays as it was."""
-        self._list_refuses(harness, lambda state: state.update(None))
+        for descriptor in (LIST, PICKLED_LIST):
+            self._list_refuses(harness, descriptor, lambda state: state.update(None))
 
-    def _list_refuses(self, harness: BackendHarness, action: Any) -> None:
+    def _list_refuses(
+        self, harness: BackendHarness, descriptor: ListStateDescriptor, action: Any
+    ) -> None:
         backend = harness.create()
-        for descriptor in (LIST, ListStateDescriptor("pickled", None)):
-            state = state_of(backend, descriptor)
-            with at_key(backend, 1):
-                state.add(1)
-                with pytest.raises(StateError, match="None"):
-                    action(state)
-                assert list(state.get()) == [1]
+        state = state_of(backend, descriptor)
+        with at_key(backend, 1):
+            state.add(1)
+            with pytest.raises(StateError, match="None"):
+                action(state)
+            assert list(state.get()) == [1]
+
+    def test_list_state_of_pickled_elements_takes_null(self, harness: BackendHarness) -> None:
+        """PICKLED takes every object, None too, as in PyFlink."""
+        backend = harness.create()
+        state = state_of(backend, PICKLED_LIST)
+        with at_key(backend, 1):
+            state.add(None)
+            state.add_all([1, None])
+        with at_key(backend, 2):
+            state.update([None])
+        backend = harness.restored(backend)
+        state = state_of(backend, PICKLED_LIST)
+        with at_key(backend, 1):
+            assert list(state.get()) == [None, 1, None]
+            state.add(None)
+            assert list(state.get()) == [None, 1, None, None]
+        with at_key(backend, 2):
+            assert list(state.get()) == [None]
 
     def test_list_state_apis(self, harness: BackendHarness) -> None:
         """`add_all` appends, nothing if empty; `update` replaces, and clears if empty."""

@@ -29,6 +29,7 @@ from millpond.testing.snapshot_cases import SnapshotCases
 from millpond.testing.timer_queue_cases import TimerQueueCases
 from millpond.testing.timer_service_cases import TimerServiceCases
 from millpond.testing.ttl_cases import TtlCases
+from millpond.testing.ttl_cleanup_cases import TtlCleanupCases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,7 @@ class StateBackendSuite(
     RescalingCases,
     MigrationCases,
     TtlCases,
+    TtlCleanupCases,
     TimerQueueCases,
     TimerServiceCases,
 ):

@@ -196,3 +196,14 @@ class TimerQueueCases:
         restored = _queue(harness.create([handle]))
         assert sorted(restored) == sorted((t, key, None) for t, key in timers)
         assert [timer[0] for timer in _drain(restored)] == sorted(t for t, _ in timers)
+
+    def test_key_grouped_internal_priority_queue_add_all(self, harness: BackendHarness) -> None:
+        """Many timers in any order, some of them twice, come out in order and once."""
+        queue = _queue(harness.create())
+        timers = [((number * 7919) % 997, number % 50) for number in range(1000)]
+        for timestamp, key in timers + timers[::-1]:
+            queue.add(timestamp, key, VOID_NAMESPACE)
+        assert len(queue) == len(set(timers))
+        drained = _drain(queue)
+        assert [timer[0] for timer in drained] == sorted(timestamp for timestamp, _ in set(timers))
+        assert {(timestamp, key) for timestamp, key, _ in drained} == set(timers)

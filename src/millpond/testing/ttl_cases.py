@@ -27,7 +27,7 @@ from millpond.testing.keyed_state_cases import SumOfCopies
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("TTL_KINDS", "TtlCases", "TtlKind")
+__all__ = ("TTL_KINDS", "TtlCases", "TtlKind", "every_kind", "ttl_config")
 
 _TTL_MS = 100
 

@@ -5,7 +5,8 @@ Rules that every store follows, where Flink's Java, PyFlink and the stores thems
 - A value of None means "absent": `ValueState.update(None)` clears, as in Java. (PyFlink stores
   it, which reads back the same.) `ReducingState.add(None)` and `AggregatingState.add(None)` clear,
   as on Flink's heap; a reduce function that returns None clears too.
-- A None in a list is refused with StateError, as in Java.
+- A None in a list is refused with StateError, as in Java, unless the elements are pickled: that
+  type takes every object, in PyFlink too.
 - `MapState` holds None values; `contains` is False for them and `get` returns None, as in
   PyFlink; they are iterated and counted by `is_empty`. `put_all` takes a dict or pairs; None
   changes nothing.

@@ -34,18 +34,19 @@ class TtlCoder(Coder):
         value_coder: of the value alone.
     """
 
-    __slots__ = ("immutable", "pickled", "signature", "value_coder")
+    __slots__ = ("_takes_none", "immutable", "pickled", "signature", "value_coder")
 
     def __init__(self, value_coder: Coder) -> None:
         self.value_coder = value_coder
         self.signature = f"TTL<{value_coder.signature}>"
         self.immutable = value_coder.immutable
         self.pickled = value_coder.pickled
+        self._takes_none = value_coder.signature == "PICKLED"
 
     def encode(self, value: Any) -> bytes:
-        """Return the bytes of a pair; None as a map's value is the timestamp alone."""
+        """Return the bytes of a pair; of None, unless it is pickled, the timestamp alone."""
         timestamp, user_value = value
-        if user_value is None:
+        if user_value is None and not self._takes_none:
             return _TIMESTAMP.pack(timestamp)
         return _TIMESTAMP.pack(timestamp) + self.value_coder.encode(user_value)
 

@@ -257,9 +257,10 @@ class _TtlListState(_TtlState, ListState[Any]):
         return pairs
 
     def _check_element(self, value: Any) -> None:
-        if value is None:
-            self._refuse_none("added to a list state")
-        self._check(value, "list element")
+        if self._fits is not None and not self._fits(value):
+            if value is None:
+                self._refuse_none("added to a list state")
+            self._refuse(value, self._coder, "list element")
 
 
 @final

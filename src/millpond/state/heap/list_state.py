@@ -37,9 +37,9 @@ class HeapListState(HeapState, ListState[Any]):
 
     def add(self, value: Any) -> None:
         """Append an element."""
-        if value is None:
-            self.refuse_none("added to a list state")
         if self._fits is not None and not self._fits(value):
+            if value is None:
+                self.refuse_none("added to a list state")
             self.refuse(value, self.definition.value_coder, "list element")
         key = self._scope.current_key
         elements = self._entries.get(key)
@@ -94,9 +94,10 @@ class HeapListState(HeapState, ListState[Any]):
         if all_fit(self.definition.value_coder, elements):
             return elements
         check = self._fits
-        for element in elements:
-            if element is None:
-                self.refuse_none("added to a list state")
-            if check is not None and not check(element):
-                self.refuse(element, self.definition.value_coder, "list element")
+        if check is not None:
+            for element in elements:
+                if not check(element):
+                    if element is None:
+                        self.refuse_none("added to a list state")
+                    self.refuse(element, self.definition.value_coder, "list element")
         return elements

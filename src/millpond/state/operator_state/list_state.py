@@ -83,9 +83,9 @@ class OperatorListState(ListState[Any]):
         return elements
 
     def _check(self, value: Any) -> None:
-        if value is None:
-            self._refuse_none()
         if self._fits is not None and not self._fits(value):
+            if value is None:
+                self._refuse_none()
             refuse(self.coder, value, state=self.name, operator=self._operator, part="list element")
 
     def _refuse_none(self) -> NoReturn:

@@ -66,9 +66,9 @@ class RocksDBListState(RocksDBState, ListState[Any]):
 
     def add(self, value: Any) -> None:
         """Append an element. O(1), without reading."""
-        if value is None:
-            self.refuse_none("added to a list state")
         if self._fits is not None and not self._fits(value):
+            if value is None:
+                self.refuse_none("added to a list state")
             self.refuse(value, self.definition.value_coder, "list element")
         slot = self._scope.current_key
         tail = self._tails.get(slot)
@@ -243,11 +243,12 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         if all_fit(self.definition.value_coder, elements):
             return elements
         check = self._fits
-        for element in elements:
-            if element is None:
-                self.refuse_none("added to a list state")
-            if check is not None and not check(element):
-                self.refuse(element, self.definition.value_coder, "list element")
+        if check is not None:
+            for element in elements:
+                if not check(element):
+                    if element is None:
+                        self.refuse_none("added to a list state")
+                    self.refuse(element, self.definition.value_coder, "list element")
         return elements
 
 

@@ -56,6 +56,7 @@ class InstanceDirectories:
                 path.mkdir()
                 (path / _OWNER).write_text(str(os.getpid()), encoding="ascii")
             except OSError as error:
+                remove_instance(path)
                 failures.append(f"{parent}: {error.strerror or error}")
                 continue
             _remove_abandoned(parent, prefix)

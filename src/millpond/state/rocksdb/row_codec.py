@@ -23,6 +23,7 @@ __all__ = ("RowCodec", "split_list")
 _INT = struct.Struct(">i")
 _pack_int = _INT.pack
 _unpack_int = _INT.unpack_from
+_TIME = struct.Struct(">q")
 _TTL_CHUNK = struct.Struct(">qi")
 _DELIMITER = 0x2C
 _CHUNK_ELEMENTS = 128
@@ -153,7 +154,7 @@ class RowCodec:
         if self._user_coder is None:
             return b"\1" if value is None else b"\0" + self.encode(value)
         # Flink has no None under TTL; it reads the flag and ignores the time behind it.
-        return b"\1" + self._encode(value) if value[1] is None else b"\0" + self.encode(value)
+        return b"\1" + _TIME.pack(value[0]) if value[1] is None else b"\0" + self.encode(value)
 
     def decode_map_value(self, row: bytes) -> Any:
         """Return a map's value.
