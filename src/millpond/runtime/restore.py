@@ -10,6 +10,7 @@ from millpond.datastream.operator_spec import COLLECT_UID
 from millpond.errors import SavepointMismatchError
 from millpond.runtime.message import Restore
 from millpond.runtime.operator_id import operator_id_of_uid
+from millpond.runtime.unmatched_state import describe_unmatched, suggest_uids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +48,16 @@ def restore_from(
         if operator_id not in known and operator_id != optional and _has_state(operator)
     ]
     if unmatched and not allow_non_restored_state:
-        names = ", ".join(_describe(operator) for operator in unmatched)
+        reader = SnapshotSource(checkpoint.location.directory, checkpoint.checksums).reader()
+        names = ", ".join(describe_unmatched(operator, reader) for operator in unmatched)
         present = ", ".join(
             f"{node.name} ({node.uid or 'no uid'})" for v in graph.vertices for node in v.operators
         )
         raise SavepointMismatchError(
             f"The snapshot holds state of operators that the job does not have: {names}.",
-            hint=f"The job has: {present}. Give operators the uid they had, or allow non-restored "
-            "state to drop it.",
+            hint=f"The job has: {present}.{suggest_uids(unmatched, graph)} Give operators the uid "
+            "they had, or allow non-restored state to drop it. PyFlink joins Python operators to "
+            "one, which has the uid of the first.",
             checkpoint=checkpoint.checkpoint_id,
             path=checkpoint.location.directory,
         )
@@ -77,11 +80,6 @@ def _has_state(operator: OperatorState) -> bool:
         )
         for subtask in operator.subtasks.values()
     )
-
-
-def _describe(operator: OperatorState) -> str:
-    name = operator.name or operator.uid
-    return f"{operator.operator_id.hex()}{f' ({name})' if name else ''}"
 
 
 def _with_stored_maximum(vertex: JobVertex, stored: Mapping[bytes, OperatorState]) -> JobVertex:

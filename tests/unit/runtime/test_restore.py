@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from millpond.checkpoint.completed import CompletedCheckpoint
 from millpond.checkpoint.location import CheckpointLocation
+from millpond.common.typeinfo import Types
 from millpond.datastream.operator_spec import COLLECT_UID
 from millpond.errors import SavepointMismatchError
 from millpond.formats.handles import (
@@ -13,6 +16,9 @@ from millpond.formats.handles import (
     OperatorState,
     SubtaskState,
 )
+from millpond.formats.java_type import key_serializer_snapshot
+from millpond.formats.keyed_header import KeyedHeader, write_keyed_header
+from millpond.formats.pyflink_serializers import keyed_state_meta, timer_state_meta
 from millpond.runtime.job_graph import JobGraph, JobVertex, OperatorNode
 from millpond.runtime.operator_id import operator_id_of_uid
 from millpond.runtime.restore import restore_from
@@ -53,6 +59,34 @@ def test_state_without_operator_is_refused_and_named():
     text = str(caught.value)
     for part in (operator_id_of_uid("counts").hex(), "old name", "counter (sums)", "chk-7"):
         assert part in text
+
+
+def test_states_tell_which_operator_it_was():
+    """Metadata of version 3 have no names."""
+    header = KeyedHeader(
+        key_serializer_snapshot(Types.STRING()),
+        (
+            keyed_state_meta("total", is_map=False),
+            keyed_state_meta("seen", is_map=True),
+            timer_state_meta("user-timers", "event", key_serializer_snapshot(Types.STRING())),
+        ),
+    )
+    handle = KeyGroupsHandle(0, (0,) * 128, InlineHandle(write_keyed_header(header)))
+    subtask = SubtaskState(keyed_managed=(handle,))
+    operator = OperatorState(operator_id_of_uid("counts"), 1, 128, {0: subtask})
+    location = CheckpointLocation(7, "memory:///chk-7")
+    checkpoint = CompletedCheckpoint(7, CheckpointMetadata(7, (operator,)), location, {})
+    with pytest.raises(SavepointMismatchError, match=r"\(with state 'total', state 'seen'\)"):
+        restored(graph(uid="sums"), checkpoint)
+
+
+def test_a_uid_that_was_changed_a_little_is_suggested():
+    checkpoint = snapshot()
+    (operator,) = checkpoint.metadata.operators
+    named = replace(operator, uid="counts")
+    metadata = replace(checkpoint.metadata, operators=(named,))
+    with pytest.raises(SavepointMismatchError, match="Did uid 'counts' become 'count'"):
+        restored(graph(uid="count"), replace(checkpoint, metadata=metadata))
 
 
 def test_state_without_operator_may_be_dropped():
