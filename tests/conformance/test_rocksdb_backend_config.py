@@ -402,6 +402,15 @@ def test_rocksdb_log_directory(open_store: Callable[..., Any], tmp_path: Path) -
     assert not (backend.directory / "db" / "LOG").exists()
 
 
+def test_a_log_directory_that_cannot_be_made_is_named(
+    open_store: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="log cannot go to") as raised:
+        open_store(RocksDBStateStore(_configuration(log__dir=str(tmp_path / "file/logs"))))
+    assert raised.value.context["option"] == PREFIX + "log.dir"
+
+
 def test_rocksdb_compression_per_level(open_store: Callable[..., Any]) -> None:
     configuration = _configuration(compression__per__level="NO_COMPRESSION;SNAPPY_COMPRESSION")
     effective = open_store(RocksDBStateStore(configuration)).database.effective_options()

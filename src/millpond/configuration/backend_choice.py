@@ -16,6 +16,7 @@ from millpond.configuration.backend_description import (
 from millpond.configuration.directory import checked_directory, split_local_directories
 from millpond.configuration.options import rocksdb as rocksdb_options
 from millpond.configuration.options import state_backend as options
+from millpond.configuration.rocksdb_memory import rocksdb_memory
 from millpond.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -151,9 +152,11 @@ def check_backend(configuration: Configuration) -> None:
     """Check the names and directories that the configuration gives, whatever the program says.
 
     Raises:
-        ConfigurationError: an unknown backend or storage, or a directory that cannot be one.
+        ConfigurationError: an unknown backend or storage, a directory that cannot be one, or no
+            memory for RocksDB.
     """
-    _configured_backend(configuration, None)
+    if _configured_backend(configuration, None).store is Store.ROCKSDB:
+        rocksdb_memory(configuration)
     _filled_storage(configuration, _storage(configuration, None))
     _rocksdb(configuration, None)
 

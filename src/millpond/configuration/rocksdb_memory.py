@@ -90,6 +90,7 @@ def rocksdb_memory(
                 "RocksDB's share of the managed memory is 0 bytes.",
                 hint=f"Raise '{memory.MANAGED_MEMORY_SIZE.key}' or the weight STATE_BACKEND in "
                 f"'{memory.CONSUMER_WEIGHTS.key}', or set '{rocksdb.MANAGED_MEMORY.key}' to false.",
+                option=(memory.CONSUMER_WEIGHTS if managed else memory.MANAGED_MEMORY_SIZE).key,
             )
     elif per_worker is not None:
         sharing, total = MemorySharing.WORKER, per_worker

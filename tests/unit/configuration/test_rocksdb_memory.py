@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from millpond.common.configuration import Configuration
+from millpond.configuration.effective_configuration import load_configuration
 from millpond.configuration.rocksdb_memory import (
     MemorySharing,
     RocksDBMemory,
@@ -78,8 +79,21 @@ def test_weights() -> None:
 
 
 def test_no_weight_gives_rocksdb_no_memory() -> None:
-    with pytest.raises(ConfigurationError, match="is 0 bytes"):
-        _memory({"taskmanager.memory.managed.consumer-weights": "PYTHON:1"})
+    weights = {"taskmanager.memory.managed.consumer-weights": "PYTHON:1"}
+    with pytest.raises(ConfigurationError, match="is 0 bytes") as raised:
+        _memory(weights)
+    assert raised.value.context["option"] in weights
+    with pytest.raises(ConfigurationError, match="is 0 bytes") as raised:
+        _memory({"taskmanager.memory.managed.size": "0"})
+    assert raised.value.context["option"] == "taskmanager.memory.managed.size"
+
+
+def test_the_place_of_a_size_that_gives_nothing_is_named() -> None:
+    configuration = load_configuration(
+        definitions=["state.backend=rocksdb", "taskmanager.memory.managed.size=0"], environment={}
+    )
+    with pytest.raises(ConfigurationError, match=r"origin: command line -D taskmanager\.memory"):
+        configuration.to_configuration()
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
-from millpond.errors import StateStoreError
+from millpond.configuration.options.rocksdb_column_family import LOG_DIRECTORY
+from millpond.errors import ConfigurationError, StateStoreError
 from millpond.state.rocksdb.column_family import ColumnFamily
 from millpond.state.rocksdb.cursor import ClosedObject, Cursor, prefix_end
 from millpond.state.rocksdb.database_error import is_write_stall, store_error
@@ -25,7 +27,6 @@ from millpond.state.rocksdb.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from millpond.clock import Clock
 
@@ -161,6 +162,7 @@ class Database:
         }
         default = self._family_settings[DEFAULT_COLUMN_FAMILY]
         self._options = database_options(rocksdict, settings, default, buffers)
+        _make_log_directory(settings)
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._database: Any = rocksdict.Rdict(str(path), self._options, column_families=options)
@@ -379,6 +381,19 @@ class Database:
             cursor.disown(_left_to_the_parent)
         _left_to_the_parent.append(self._database)
         self._database = closed
+
+
+def _make_log_directory(settings: DatabaseSettings) -> None:
+    if settings.log_directory is None:
+        return
+    try:
+        Path(settings.log_directory).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"RocksDB's log cannot go to '{settings.log_directory}': {error.strerror}.",
+            hint="Name a directory that may be written.",
+            option=LOG_DIRECTORY.key,
+        ) from error
 
 
 def _close_quietly(close: Callable[[], None]) -> None:

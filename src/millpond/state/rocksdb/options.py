@@ -186,14 +186,16 @@ class OptionLayers:
             result = create(*current)
         except Exception as error:
             raise ConfigurationError(
-                f"The RocksDB options factory {name} raised {type(error).__name__}: {error}",
+                f"The RocksDB options factory {name} raised {type(error).__name__}: {error}.",
                 hint="Correct its create methods.",
+                option=OPTIONS_FACTORY.key,
             ) from error
         if not isinstance(result, kind):
             raise ConfigurationError(
                 f"The RocksDB options factory {name} returned {type(result).__name__} instead of "
                 f"{kind.__name__}.",
                 hint="Change the options it is given and return them.",
+                option=OPTIONS_FACTORY.key,
             )
         return result
 
@@ -222,13 +224,15 @@ def load_options_factory(
             factory = factory()
         except Exception as error:
             raise ConfigurationError(
-                f"The RocksDB options factory {factory} could not be made: {error}",
+                f"The RocksDB options factory {factory} could not be made: {error}.",
                 hint="It needs a constructor without parameters.",
+                option=OPTIONS_FACTORY.key,
             ) from error
     if not isinstance(factory, RocksDBOptionsFactory):
         raise ConfigurationError(
             f"{type(factory).__name__} is not a RocksDBOptionsFactory.",
             hint="Derive it from the class in millpond.datastream.rocksdb_options_factory.",
+            option=OPTIONS_FACTORY.key,
         )
     for java, python in _JAVA_NAMES.items():
         if hasattr(factory, java):
@@ -236,6 +240,7 @@ def load_options_factory(
                 f"The RocksDB options factory {type(factory).__qualname__} has a method {java}, "
                 "which nobody would call.",
                 hint=f"Name it {python}.",
+                option=OPTIONS_FACTORY.key,
             )
     if isinstance(factory, ConfigurableRocksDBOptionsFactory):
         return _configured(factory, configuration)
@@ -253,13 +258,15 @@ def _configured(
     except Exception as error:
         raise ConfigurationError(
             f"configure() of the RocksDB options factory {name} raised "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}.",
+            option=OPTIONS_FACTORY.key,
         ) from error
     if not isinstance(configured, RocksDBOptionsFactory):
         raise ConfigurationError(
             f"configure() of the RocksDB options factory {name} returned "
             f"{type(configured).__name__} instead of a RocksDBOptionsFactory.",
             hint="Return the factory to use, usually self.",
+            option=OPTIONS_FACTORY.key,
         )
     return configured
 
@@ -270,7 +277,7 @@ def _import(path: str) -> object:
         return getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"The RocksDB options factory '{path}' cannot be imported: {error}",
+            f"The RocksDB options factory '{path}' cannot be imported: {error}.",
             hint="Give the import path of a class, such as 'my_job.options.MyOptions'.",
             option=OPTIONS_FACTORY.key,
         ) from error

@@ -250,7 +250,7 @@ def test_a_broken_configure_is_named() -> None:
     with pytest.raises(ConfigurationError, match="BadConfigure returned NoneType instead of a"):
         load_options_factory(factory, Configuration())
     factory.result = OSError("gone")
-    with pytest.raises(ConfigurationError, match="BadConfigure raised OSError: gone"):
+    with pytest.raises(ConfigurationError, match=r"BadConfigure raised OSError: gone\."):
         load_options_factory(factory, Configuration())
     factory.result = ConfigurationError("mine")
     with pytest.raises(ConfigurationError, match="mine"):
