@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any, Self, final
 
 from millpond.common.job_execution_result import JobExecutionResult
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Executor
+    from pathlib import Path
     from types import TracebackType
 
     from millpond.engines.control_server import ControlServer
@@ -27,7 +29,7 @@ __all__ = ("CollectingListener", "JobRun", "collect_results", "result_of")
 class JobRun:
     """A job that is ready to run; a context manager, which waits for `executor`'s threads.
 
-    `control` lets other processes steer the job meanwhile.
+    `control` lets other processes steer the job meanwhile; `local_state` goes with the job.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class JobRun:
         job_id: str,
         executor: Executor | None = None,
         control: ControlServer | None = None,
+        local_state: Path | None = None,
     ) -> None:
         self.manager = manager
         self.job_id = job_id
         self._executor = executor
         self._control = control
+        self._local_state = local_state
 
     def __enter__(self) -> Self:
         if self._control is not None:
@@ -57,6 +61,8 @@ class JobRun:
             self._control.__exit__(kind, error, traceback)
         if self._executor is not None:
             self._executor.shutdown()
+        if self._local_state is not None and self.manager.status.is_globally_terminal_state():
+            shutil.rmtree(self._local_state, ignore_errors=True)
 
 
 @final

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from millpond.errors import CheckpointError, CheckpointTimeoutError
+from millpond.runtime.checkpoint_history import CheckpointHistory
 from millpond.runtime.checkpoint_statistics import CheckpointStatistics, CheckpointStatus
 from millpond.runtime.message import (
     Acknowledge,
@@ -54,7 +55,7 @@ class CheckpointCoordinator:
 
     Attributes:
         graph: the job as it is deployed; restoring may change its max parallelism.
-        statistics: of every checkpoint and savepoint so far, oldest first.
+        statistics: of the checkpoints and savepoints so far, oldest first.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class CheckpointCoordinator:
         self._last_end = float("-inf")
         self._failures_in_a_row = 0
         self._late_locations: dict[int, CheckpointLocation] = {}
-        self.statistics: list[CheckpointStatistics] = []
+        self.statistics = CheckpointHistory()
 
     # -- life of an attempt
 
@@ -247,6 +248,7 @@ class CheckpointCoordinator:
         statistics.status = CheckpointStatus.COMPLETED
         statistics.end_ms = self._clock.now_ms()
         statistics.external_path = pending.location.directory
+        self.statistics.ended(statistics)
         if not completed.is_savepoint:
             self._subsume(pending.checkpoint_id)
             # A savepoint is no point to recover to: sinks that committed at it would do so again
@@ -295,6 +297,7 @@ class CheckpointCoordinator:
         statistics.status = CheckpointStatus.FAILED
         statistics.end_ms = self._clock.now_ms()
         statistics.failure = str(error)
+        self.statistics.ended(statistics)
         # One that was cut off by the end of its attempt is no failure of its own.
         level = logging.WARNING if self._running else logging.DEBUG
         _logger.log(level, "Checkpoint %d failed: %s", statistics.checkpoint_id, error)

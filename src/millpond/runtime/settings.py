@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from millpond.common import execution_options
 from millpond.common.configuration import Configuration
-from millpond.configuration.options import checkpointing, millpond
+from millpond.configuration.options import checkpointing, millpond, state_backend
 from millpond.configuration.options.checkpointing import CheckpointingMode
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class RuntimeSettings:
 
     `auto_watermark_interval_ms`: how often a generator is called while no records come; 0: never.
     `unaligned` lets barriers overtake records when a checkpoint is `aligned_timeout_ms` old; with
-    `forced_unaligned` also where custom partitioners are.
+    `forced_unaligned` also where custom partitioners are. `local_recovery` keeps copies here.
     """
 
     batch_size: int
@@ -32,6 +32,7 @@ class RuntimeSettings:
     aligned_timeout_ms: int
     forced_unaligned: bool
     sort_memory_bytes: int
+    local_recovery: bool
 
     @classmethod
     def of(cls, configuration: Mapping[str, str]) -> RuntimeSettings:
@@ -45,4 +46,5 @@ class RuntimeSettings:
             aligned_timeout_ms=get(checkpointing.ALIGNED_CHECKPOINT_TIMEOUT),
             forced_unaligned=get(checkpointing.FORCE_UNALIGNED),
             sort_memory_bytes=get(millpond.SORT_MEMORY),
+            local_recovery=get(state_backend.LOCAL_RECOVERY) or get(state_backend.LOCAL_BACKUP),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 from millpond.checkpoint.file_stream import FileSnapshotStreams
+from millpond.checkpoint.stream_walk import streams_of_subtask
 from millpond.formats.handles import (
     DistributionMode,
     KeyedHandle,
@@ -21,6 +22,7 @@ from millpond.state.contract.snapshot import SnapshotScope
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from millpond.checkpoint.local_copies import LocalCopies
     from millpond.checkpoint.location import CheckpointStreams
     from millpond.clock import Clock
     from millpond.state.contract.snapshot import Snapshot
@@ -56,8 +58,12 @@ class SubtaskSnapshot:
         start_delay_ms: float,
         synchronous_ms: float,
         in_flight: bytes | None = None,
+        copies: LocalCopies | None = None,
     ) -> None:
-        """Make it; `in_flight` is what the task's channels held, for the first operator."""
+        """Make it; `in_flight` is what the task's channels held, for the first operator.
+
+        `copies` are told of the files that it consists of.
+        """
         self.checkpoint_id = checkpoint_id
         self.vertex_id = vertex_id
         self.subtask_index = subtask_index
@@ -67,6 +73,7 @@ class SubtaskSnapshot:
         self._start_delay_ms = start_delay_ms
         self._synchronous_ms = synchronous_ms
         self._in_flight = in_flight
+        self._copies = copies
 
     def write(self) -> Acknowledge:
         """Write everything; runs in a background thread."""
@@ -94,6 +101,9 @@ class SubtaskSnapshot:
                 state = replace(state, operator_raw=self._write_in_flight(self._in_flight))
             if not state.is_empty:
                 states[operator.operator_id] = state
+        if self._copies is not None:
+            for state in states.values():
+                self._copies.note_used(self.checkpoint_id, streams_of_subtask(state))
         metrics = SubtaskCheckpointMetrics(
             start_delay_ms=self._start_delay_ms,
             synchronous_ms=self._synchronous_ms,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, final
 
+from millpond.checkpoint.file_stream import FileSnapshotStreams
+from millpond.checkpoint.local_copies import DuplicatingStreams
 from millpond.checkpoint.storage_failure import Retry
 from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
 from millpond.filesystem import FileSystemResolver, get_file_system
@@ -14,10 +16,12 @@ from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
 from millpond.runtime.flink_report import report_flink_limits
 from millpond.runtime.subtask_snapshot import OperatorSnapshot, SubtaskSnapshot
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
+from millpond.state.contract.snapshot import SnapshotKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from millpond.checkpoint.local_copies import LocalCopies
     from millpond.clock import Clock
     from millpond.operators.batch import Batch
     from millpond.runtime.in_flight import InFlightCodec
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from millpond.runtime.job_graph import JobVertex
     from millpond.runtime.output import EdgeOutput
     from millpond.runtime.pace import Pace
+    from millpond.state.contract.snapshot import SnapshotStreams
 
 __all__ = ("Task",)
 
@@ -66,6 +71,7 @@ class Task:
         self._ending: deque[Operator] | None = None
         self.captured: list[SubtaskSnapshot] = []
         self.pace: Pace | None = None
+        self.copies: LocalCopies | None = None
 
     @property
     def source(self) -> SourceOperator | None:
@@ -196,6 +202,10 @@ class Task:
     def _capture(self, barrier: CheckpointBarrier, started: float, in_flight: bytes | None) -> None:
         start_delay_ms = max(0, self._clock.now_ms() - barrier.timestamp_ms)
         streams = barrier.location.streams(resolve=self._resolve, retry=Retry(clock=self._clock))
+        writing: SnapshotStreams = streams
+        copies = self.copies if isinstance(streams, FileSnapshotStreams) else None
+        if copies is not None and barrier.options.kind is SnapshotKind.CHECKPOINT:
+            writing = DuplicatingStreams(streams, copies)
         captured: list[OperatorSnapshot] = []
         try:
             for operator in self.operators:
@@ -204,12 +214,12 @@ class Task:
                 captured.append(snapshot)
                 operator.snapshot_state(barrier.checkpoint_id, barrier.timestamp_ms)
                 snapshot.operator_state = context.operator_state.snapshot(
-                    barrier.checkpoint_id, streams, barrier.options
+                    barrier.checkpoint_id, writing, barrier.options
                 )
                 if context.keyed_backend is not None:
                     context.keyed_backend.current_key = NO_KEY
                     snapshot.keyed_state = context.keyed_backend.snapshot(
-                        barrier.checkpoint_id, streams, barrier.options
+                        barrier.checkpoint_id, writing, barrier.options
                     )
                 report_flink_limits(
                     snapshot,
@@ -235,6 +245,7 @@ class Task:
                 start_delay_ms,
                 (self._clock.monotonic() - started) * 1000,
                 in_flight,
+                copies,
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.checkpoint.local_copies import LocalCopies, LocalFirstReader
 from millpond.checkpoint.reader import SnapshotSource
 from millpond.checkpoint.storage_failure import Retry
 from millpond.errors import CheckpointDeclinedError, MillpondError
@@ -14,6 +15,7 @@ from millpond.operators.batch import MAX_WATERMARK
 from millpond.runtime.element import CheckpointBarrier
 from millpond.runtime.garbage_collection import CalmCollection
 from millpond.runtime.in_flight import InFlightCodec
+from millpond.runtime.local_state import local_state_directory
 from millpond.runtime.message import (
     Acknowledge,
     Cancel,
@@ -95,6 +97,7 @@ class Worker:
         self.is_working = False
         self._urgent: UrgentCheckpoints | None = None
         self._codec: InFlightCodec | None = None
+        self._copies: LocalCopies | None = None
         self._store: StateStore | None = None
         self._tasks: list[Task] = []
         self._alignment = SourceAlignment(())
@@ -141,6 +144,8 @@ class Worker:
         elif isinstance(message, TriggerCheckpoint):
             self._trigger(message)
         elif isinstance(message, NotifyComplete):
+            if self._copies is not None:
+                self._copies.confirm(message.checkpoint_id)
             for task in self._tasks:
                 task.notify_checkpoint_complete(message.checkpoint_id)
         elif isinstance(message, NotifyAborted):
@@ -161,9 +166,13 @@ class Worker:
             # A job without keys starts faster for not loading a store.
             self._store = open_state_store(deploy.backend, deploy.configuration)
         metrics = MetricRegistry()
+        if settings.local_recovery:
+            directory = local_state_directory(deploy.configuration, deploy.job_id)
+            self._copies = LocalCopies(directory)
+        copies = self._copies
         surroundings = TaskSurroundings(
             store=self._store,
-            reader=self._reader(deploy.restore),
+            reader=self._reader(deploy.restore, copies),
             resolve=self._resolve,
             clock=self._clock,
             metrics=metrics,
@@ -175,6 +184,8 @@ class Worker:
             send_collected=self._send_collected,
         )
         self._tasks = build_tasks(deploy, surroundings)
+        for task in self._tasks:
+            task.copies = copies
         # Receivers first: a source may emit as soon as it is open.
         for task in reversed(self._tasks):
             task.open()
@@ -194,9 +205,12 @@ class Worker:
             self._urgent.set_pace(self._tasks)
         self._send(Running(round((self._clock.monotonic() - started) * 1000)))
 
-    def _reader(self, restore: Restore | None) -> SnapshotReader:
+    def _reader(self, restore: Restore | None, copies: LocalCopies | None) -> SnapshotReader:
         source = SnapshotSource(None, {}) if restore is None else restore.source
-        return source.reader(resolve=self._resolve, retry=Retry(clock=self._clock))
+        reader = source.reader(resolve=self._resolve, retry=Retry(clock=self._clock))
+        if copies is None or not source.checksums:
+            return reader
+        return LocalFirstReader(reader, copies, source.checksums)
 
     def _send_collected(self, collect_id: str, offset: int, values: Sequence[Any]) -> None:
         self._send(Collected(collect_id, offset, values))
@@ -306,6 +320,8 @@ class Worker:
         )
 
     def _abort(self, checkpoint_id: int) -> None:
+        if self._copies is not None:
+            self._copies.give_up(checkpoint_id)
         for snapshot, _ in self._writing:
             if snapshot.checkpoint_id == checkpoint_id:
                 snapshot.cancel()

@@ -154,8 +154,6 @@ _NO_FILE_MERGING = (
     "the snapshot of a subtask is one stream already, and small ones stand in the metadata; there "
     "is nothing to merge"
 )
-_LOCAL_DISK = "job manager and workers share one machine, so a second local copy saves no transfer"
-
 OPTIONS: tuple[RegisteredOption, ...] = (
     works(STATE_BACKEND, "chooses the store and, in 1.12's spelling, the checkpoint storage"),
     works(CHECKPOINT_STORAGE, "chooses the checkpoint storage", since="1.13"),
@@ -167,12 +165,12 @@ OPTIONS: tuple[RegisteredOption, ...] = (
         PARALLEL_CLEANUP, "files are deleted in the background by one thread", since="1.20"
     ),
     works(ASYNCHRONOUS_SNAPSHOTS, "false writes heap snapshots in the task thread", until="1.13"),
-    works(INCREMENTAL_CHECKPOINTS, "RocksDB checkpoints upload only new SST files"),
+    works(INCREMENTAL_CHECKPOINTS, "checkpoints write new SST files, or the keys that changed"),
     works(DATA_INLINE_THRESHOLD, "smaller state streams are stored in `_metadata`"),
     works(WRITE_BUFFER_SIZE, "buffer of checkpoint streams"),
-    without_meaning(LOCAL_RECOVERY, _LOCAL_DISK),
-    without_meaning(LOCAL_BACKUP, _LOCAL_DISK, since="1.20"),
-    without_meaning(LOCAL_BACKUP_DIRECTORIES, _LOCAL_DISK),
+    works(LOCAL_RECOVERY, "a replaced worker reads verified copies on this machine first"),
+    works(LOCAL_BACKUP, "as `execution.state-recovery.from-local`", since="1.20"),
+    works(LOCAL_BACKUP_DIRECTORIES, "the first one holds `jid_<job id>`"),
     works(RPC_FRAME_SIZE, "largest acknowledgement that the memory backend may send"),
     *(
         without_meaning(option, _NO_FILE_MERGING, since="1.20")

@@ -1,0 +1,135 @@
+"""Local recovery: a replaced worker restores from copies on this machine, or else from afar."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from millpond.common import RestartStrategies, Types
+from millpond.common.configuration import Configuration
+from millpond.datastream import FsStateBackend, RocksDBStateBackend, StreamExecutionEnvironment
+from millpond.datastream.engine import Launch, LaunchWith
+from millpond.datastream.functions import CheckpointListener, KeyedProcessFunction
+from millpond.datastream.state import ValueStateDescriptor
+from millpond.engines.embedded import EmbeddedEngine
+from millpond.runtime.job_manager import JobListener
+from millpond.testing.ledger_sink import Ledger, LedgerSink
+
+JOB = "ef" * 16
+BACKENDS = {
+    "filesystem": (lambda url: FsStateBackend(url, None, 0), "false"),
+    "filesystem incremental": (lambda url: FsStateBackend(url, None, 0), "true"),
+    "rocksdb incremental": (lambda url: RocksDBStateBackend(url, True), "true"),
+}
+
+
+class Sum(KeyedProcessFunction, CheckpointListener):
+    failed = False
+    completed = 0
+
+    def notify_checkpoint_complete(self, checkpoint_id):
+        Sum.completed = checkpoint_id
+
+    def notify_checkpoint_aborted(self, checkpoint_id):
+        pass
+
+    def open(self, runtime_context):
+        self.sum = runtime_context.get_state(ValueStateDescriptor("sum", Types.LONG()))
+
+    def process_element(self, value, ctx):
+        time.sleep(0.0001)
+        if Sum.completed >= 3 and not Sum.failed:
+            Sum.failed = True
+            raise RuntimeError("on purpose")
+        self.sum.update((self.sum.value() or 0) + value)
+        yield self.sum.value()
+
+
+class Between(JobListener):
+    def __init__(self, act):
+        self.act = act
+        self.restored_from = None
+
+    def on_restart(self, error, attempt, from_checkpoint):
+        self.restored_from = from_checkpoint
+        self.act()
+
+
+def run(tmp_path, backend, act):
+    Sum.failed, Sum.completed = False, 0
+    listener = Between(act)
+    make, incremental = BACKENDS[backend]
+    configuration = Configuration()
+    for key, value in {
+        "io.tmp.dirs": str(tmp_path / "temporary"),
+        "millpond.batch-size": "64",
+        "execution.checkpointing.interval": "10 ms",
+        "execution.checkpointing.incremental": incremental,
+        "state.backend.local-recovery": "true",
+        "taskmanager.state.local.root-dirs": str(tmp_path / "local"),
+    }.items():
+        configuration.set_string(key, value)
+    engine = EmbeddedEngine(listener=listener, job_id=JOB)
+    with LaunchWith(Launch(engine)):
+        env = StreamExecutionEnvironment.get_execution_environment(configuration)
+        env.set_restart_strategy(RestartStrategies.fixed_delay_restart(1, 1))
+        env.set_state_backend(make((tmp_path / "checkpoints").as_uri()))
+        numbers = env.from_collection(list(range(4_000)), Types.LONG())
+        sums = numbers.key_by(lambda value: value % 10, Types.LONG()).process(Sum(), Types.LONG())
+        ledger = Ledger(lambda *_: None)
+        sums.sink_to(LedgerSink(ledger))
+        outcome = engine.run(env._take_program("local recovery"))
+    assert outcome.error is None
+    assert listener.restored_from == 3
+    return listener, sorted(ledger.committed)
+
+
+def expected():
+    sums = []
+    for key in range(10):
+        total = 0
+        for value in range(key, 4_000, 10):
+            total += value
+            sums.append(total)
+    return sorted(sums)
+
+
+def data_files(directory):
+    return [
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and not path.name.startswith(("_", "."))
+    ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_copies_are_used_and_only_the_latest_stay(tmp_path, backend):
+    local = tmp_path / "local" / f"jid_{JOB}"
+    seen = []
+
+    def act():
+        seen.extend(data_files(local))
+        # Nothing but the copies can be read now.
+        for path in data_files(tmp_path / "checkpoints"):
+            path.write_bytes(b"")
+
+    assert run(tmp_path, backend, act)[1] == expected()
+    assert seen
+    assert not local.exists()
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "rocksdb incremental"])
+def test_damaged_copies_are_not_used(tmp_path, backend, caplog):
+    def act():
+        for path in data_files(tmp_path / "local"):
+            path.write_bytes(b"damaged")
+
+    assert run(tmp_path, backend, act)[1] == expected()
+    assert "is damaged; using the checkpoint's file" in caplog.text
+
+
+def test_no_place_for_copies_fails_nothing(tmp_path, caplog):
+    (tmp_path / "local").write_text("a file")
+    assert run(tmp_path, "filesystem", lambda: None)[1] == expected()
+    assert "Local copies of the checkpoint" in caplog.text
