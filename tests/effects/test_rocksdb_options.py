@@ -160,7 +160,7 @@ def test_local_directories(mill, tmp_path, spelling):
 def seen_by(harness):
     """Return the sizes that the store shares: of the cache and of the write buffer manager."""
     memory = harness._store.memory
-    return None if memory.buffers is None else memory._memory.total_bytes
+    return None if memory.buffers is None else memory.memory.total_bytes
 
 
 @pytest.mark.option(PREFIX + "memory.managed")

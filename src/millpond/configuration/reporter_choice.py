@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ("PrometheusChoice", "chosen_reporters")
 
 DEFAULT_PORT: Final = 9249
+DEFAULT_HOST: Final = "127.0.0.1"
 _PREFIX: Final = REPORTER.key + "."
 _CLASS_KEYS: Final = ("factory.class", "class")
 _PROMETHEUS_FACTORY: Final = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
@@ -38,6 +39,7 @@ class PrometheusChoice:
 
     name: str
     ports: tuple[int, ...]
+    host: str = DEFAULT_HOST
     filters_label_values: bool = True
 
 
@@ -92,7 +94,8 @@ def _choice(name: str, settings: dict[str, str], known: list[str]) -> Prometheus
         )
     port_key = f"{_PREFIX}{name}.port"
     ports = _ports(settings.get("port", str(DEFAULT_PORT)), port_key)
-    return PrometheusChoice(name, ports, filters == "true")
+    host = settings.get("host", DEFAULT_HOST).strip()
+    return PrometheusChoice(name, ports, host, filters == "true")
 
 
 def _ports(text: str, key: str) -> tuple[int, ...]:

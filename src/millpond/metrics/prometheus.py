@@ -42,10 +42,12 @@ class PrometheusReporter:
         ports: Sequence[int],
         clock: Clock,
         *,
-        host: str = "0.0.0.0",  # noqa: S104 - Prometheus comes from elsewhere, as to Flink
+        host: str = "127.0.0.1",
         filters_label_values: bool = True,
     ) -> None:
         """Start to listen on the first port that is free; 0 is any.
+
+        Only this machine reaches the default host; Flink's reporter listens to all.
 
         Raises:
             MissingDependencyError: prometheus-client is not installed.

@@ -45,6 +45,7 @@ class MetricReporters:
                     registry,
                     choice.ports,
                     clock,
+                    host=choice.host,
                     filters_label_values=choice.filters_label_values,
                 )
             )

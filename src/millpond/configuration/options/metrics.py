@@ -25,7 +25,8 @@ REPORTER = (
     .with_description(
         "Settings of the reporters, one key each: `metrics.reporter.<name>.factory.class` (older: "
         "`.class`), `.port` (a port, a range such as `9250-9260`, or several with `,`; 9249 by "
-        "default) and `.filterLabelValueCharacters` (`true` by default)."
+        "default), `.host` (the address to listen on, `127.0.0.1` by default; `0.0.0.0` lets other "
+        "machines look) and `.filterLabelValueCharacters` (`true` by default)."
     )
 )
 

@@ -122,6 +122,8 @@ def test_the_best_base_is_clipped_and_the_rest_is_ingested(
     assert _phases(harness_with(DELETE), handles, 0, 31) == [*clipped, "compact"]
 
 
+@pytest.mark.option(PREFIX + "use-ingest-db-restore-mode")
+@pytest.mark.option(PREFIX + "restore-overlap-fraction-threshold")
 def test_ingestion_and_a_high_threshold_take_no_base(
     harness_with: Callable[..., BackendHarness],
 ) -> None:
@@ -134,6 +136,8 @@ def test_ingestion_and_a_high_threshold_take_no_base(
     assert "clip" not in _phases(harness_with(half), handles, 0, 30)
 
 
+@pytest.mark.option(PREFIX + "rescaling.use-delete-files-in-range")
+@pytest.mark.option(PREFIX + "incremental-restore-async-compact-after-rescale")
 def test_foreign_rows_leave_the_disk_only_where_asked_for(
     harness_with: Callable[..., BackendHarness],
 ) -> None:
