@@ -210,3 +210,13 @@ def test_the_frame_size(mill, spelling):
     assert run.outcome.status is JobStatus.FAILED
     with pytest.raises(MillpondError, match="frame"):
         raise run.outcome.error
+
+
+@pytest.mark.option("jobmanager.memory.heap.size")
+@pytest.mark.parametrize("spelling", ["jobmanager.heap.size", "jobmanager.memory.heap.size"])
+def test_the_memory_of_the_job_manager(mill, spelling):
+    options = {"execution.checkpointing.storage": "jobmanager", spelling: "200b"}
+    run = mill.run(options, check=False)
+    assert run.outcome.status is JobStatus.FAILED
+    with pytest.raises(MillpondError, match="job manager's memory takes 200"):
+        raise run.outcome.error

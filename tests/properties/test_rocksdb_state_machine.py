@@ -43,3 +43,8 @@ def test_rocksdb_with_incremental_checkpoints_against_a_model():
 @pytest.mark.nightly
 def test_rocksdb_against_a_model_for_long():
     check_store(RocksDBMachine, steps=10_000, steps_per_run=100)
+
+
+@pytest.mark.nightly
+def test_rocksdb_with_incremental_checkpoints_against_a_model_for_long():
+    check_store(IncrementalRocksDBMachine, steps=10_000, steps_per_run=100)

@@ -71,6 +71,7 @@ class BackendChoice:
         is_asynchronous: whether heap snapshots are written in the background.
         max_state_size_bytes: limit of one state stream with job manager storage.
         frame_size_bytes: limit of one acknowledgement with job manager storage.
+        memory_size_bytes: limit of all state of one checkpoint with job manager storage.
         inline_threshold_bytes: streams up to this size go into the metadata.
         write_buffer_size_bytes: effective buffer of checkpoint streams.
         rocksdb: set with the RocksDB store.
@@ -86,6 +87,7 @@ class BackendChoice:
     is_asynchronous: bool
     max_state_size_bytes: int
     frame_size_bytes: int
+    memory_size_bytes: int
     inline_threshold_bytes: int
     write_buffer_size_bytes: int
     rocksdb: RocksDBChoice | None = None
@@ -135,6 +137,7 @@ def choose_backend(
         or _first(chosen.is_asynchronous, configuration, options.ASYNCHRONOUS_SNAPSHOTS),
         max_state_size_bytes=stored.max_state_size_bytes or DEFAULT_MAX_STATE_SIZE_BYTES,
         frame_size_bytes=configuration.get(options.RPC_FRAME_SIZE),
+        memory_size_bytes=configuration.get(options.JOB_MANAGER_MEMORY_SIZE),
         inline_threshold_bytes=threshold,
         write_buffer_size_bytes=max(buffer, threshold),
         rocksdb=_rocksdb(configuration, chosen.rocksdb) if chosen.store is Store.ROCKSDB else None,

@@ -50,8 +50,9 @@ class CheckpointCoordinator:
     """Runs on the job manager's thread; `request` alone may be called there too.
 
     `send` reaches the worker; `fail_job` is called when more checkpoints in a row have failed
-    than may (Flink's CheckpointFailureManager). `frame_size_bytes` bounds an acknowledgement that
-    holds its state, as Flink's RPC does; None where states are files.
+    than may (Flink's CheckpointFailureManager). Where acknowledgements hold the state itself,
+    `frame_size_bytes` bounds one of them, as Flink's RPC does, and `memory_size_bytes` all of a
+    checkpoint; None where states are files.
 
     Attributes:
         graph: the job as it is deployed; restoring may change its max parallelism.
@@ -69,11 +70,13 @@ class CheckpointCoordinator:
         *,
         incremental: bool = False,
         frame_size_bytes: int | None = None,
+        memory_size_bytes: int | None = None,
     ) -> None:
         self.graph = graph
         self._settings = settings
         self._incremental = incremental
         self._frame_size_bytes = frame_size_bytes
+        self._memory_size_bytes = memory_size_bytes
         self.store = store
         self._clock = clock
         self._send = send
@@ -194,20 +197,32 @@ class CheckpointCoordinator:
                 self.store.abort(location, message.checksums)
             return
         complete = pending.acknowledge(message)
-        limit = self._frame_size_bytes
-        size = message.metrics.checkpointed_bytes
-        if limit is not None and size > limit:
-            self._decline(
-                pending,
-                CheckpointError(
-                    f"The acknowledgement of a subtask holds {size} bytes of state; the frame "
-                    f"size is {limit}.",
-                    hint="Use FsStateBackend or RocksDBStateBackend, or raise akka.framesize.",
-                    checkpoint=message.checkpoint_id,
-                ),
-            )
+        too_large = self._over_limit(pending, message.metrics.checkpointed_bytes)
+        if too_large is not None:
+            self._decline(pending, too_large)
         elif complete:
             self._complete(pending)
+
+    def _over_limit(self, pending: PendingCheckpoint, size: int) -> CheckpointError | None:
+        """Return the error for an acknowledgement of this size that the memory does not take."""
+        frame, memory = self._frame_size_bytes, self._memory_size_bytes
+        if frame is not None and size > frame:
+            return CheckpointError(
+                f"The acknowledgement of a subtask holds {size} bytes of state; the frame "
+                f"size is {frame}.",
+                hint="Use FsStateBackend or RocksDBStateBackend, or raise akka.framesize.",
+                checkpoint=pending.checkpoint_id,
+            )
+        total = pending.statistics.checkpointed_bytes
+        if memory is not None and total > memory:
+            return CheckpointError(
+                f"The state of all subtasks comes to {total} bytes and more; the job manager's "
+                f"memory takes {memory}.",
+                hint="Use FsStateBackend or RocksDBStateBackend, or raise "
+                "jobmanager.memory.heap.size.",
+                checkpoint=pending.checkpoint_id,
+            )
+        return None
 
     def decline(self, message: Decline) -> None:
         """One subtask could not write its part."""

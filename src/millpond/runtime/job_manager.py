@@ -126,6 +126,7 @@ class JobManager:
             self._fail,
             incremental=backend.is_incremental,
             frame_size_bytes=backend.frame_size_bytes if in_memory else None,
+            memory_size_bytes=backend.memory_size_bytes if in_memory else None,
         )
 
     # -- requests, from any thread

@@ -32,7 +32,7 @@ def graph_of(parallelism):
 
 
 class Setting:
-    def __init__(self, *, retained=1, frame_size_bytes=None, **settings):
+    def __init__(self, *, retained=1, frame_size_bytes=None, memory_size_bytes=None, **settings):
         self.files = FaultyFileSystem(MemoryFileSystem())
         self.clock = ManualClock(1_000_000)
         storage = FileSystemCheckpointStorage(
@@ -55,6 +55,7 @@ class Setting:
             self.sent.append,
             self.failures.append,
             frame_size_bytes=frame_size_bytes,
+            memory_size_bytes=memory_size_bytes,
         )
         self.coordinator.start()
 
@@ -226,6 +227,18 @@ def test_an_acknowledgement_above_the_frame_size_is_refused():
     one.acknowledge(1, 1, size=101)
     (failure,) = one.failures
     assert "frame size is 100" in str(failure)
+
+
+def test_the_sum_of_all_subtasks_must_fit_the_job_managers_memory():
+    one = Setting(memory_size_bytes=200)
+    one.pass_ms(100)
+    one.acknowledge(1, 0, size=100)
+    one.acknowledge(1, 1, size=101)
+    (failure,) = one.failures
+    assert "201 bytes" in str(failure)
+    assert "memory takes 200" in str(failure)
+    assert "Use FsStateBackend or RocksDBStateBackend" in str(failure)
+    assert "jobmanager.memory.heap.size" in str(failure)
 
 
 def test_the_end_of_an_attempt_gives_up_and_the_counter_goes_on():

@@ -13,6 +13,7 @@ __all__ = (
     "CREATE_SUBDIRECTORY",
     "DATA_INLINE_THRESHOLD",
     "INCREMENTAL_CHECKPOINTS",
+    "JOB_MANAGER_MEMORY_SIZE",
     "LOCAL_BACKUP",
     "LOCAL_BACKUP_DIRECTORIES",
     "LOCAL_RECOVERY",
@@ -148,6 +149,14 @@ RPC_FRAME_SIZE = (
     .with_description("Largest message to the job manager; bounds the memory backend's snapshots.")
     .with_constraint("greater than 0", lambda size: size > 0)
 )
+JOB_MANAGER_MEMORY_SIZE = (
+    _key("jobmanager.memory.heap.size")
+    .memory_type()
+    .default_value(1024**3)
+    .with_deprecated_keys("jobmanager.heap.size")
+    .with_description("Memory that the snapshots of one checkpoint in the job manager may take.")
+    .with_constraint("greater than 0", lambda size: size > 0)
+)
 
 _FILE_MERGING = "execution.checkpointing.file-merging."
 _NO_FILE_MERGING = (
@@ -172,6 +181,9 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     works(LOCAL_BACKUP, "as `execution.state-recovery.from-local`", since="1.20"),
     works(LOCAL_BACKUP_DIRECTORIES, "the first one holds `jid_<job id>`"),
     works(RPC_FRAME_SIZE, "largest acknowledgement that the memory backend may send"),
+    works(
+        JOB_MANAGER_MEMORY_SIZE, "bound on all state of a checkpoint that the memory backend keeps"
+    ),
     *(
         without_meaning(option, _NO_FILE_MERGING, since="1.20")
         for option in (
