@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import index
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.common.typeinfo import Types
 from millpond.common.watermark_strategy import (
@@ -16,6 +16,10 @@ from millpond.datastream.state import ListStateDescriptor
 from millpond.errors import InvalidProgramError
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.operators.operator import OperatorContext, Output, user_code_error
+from millpond.operators.split_times import SplitTimes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("EventTimeAssignment",)
 
@@ -49,6 +53,7 @@ class EventTimeAssignment:
         self._delay_ms: int | None = None
         self._idle_timeout_ms: int | None = None
         self._is_periodic = False
+        self._split_times: SplitTimes | None = None
         if strategy is not None:
             assigner = strategy.timestamp_assigner
             self._assign = None if assigner is None else assigner.extract_timestamp
@@ -116,7 +121,23 @@ class EventTimeAssignment:
             reached = self._watermark if self._delay_ms is None else self._largest
             self._state.update([MAX_WATERMARK if ended else reached])
 
-    def emit(self, batch: Batch, output: Output) -> None:
+    def watch_splits(self, splits: Mapping[str, int | None]) -> None:
+        """Wait for each of several splits that are read in turn, and for no others.
+
+        The values are the largest timestamps of restored splits, None where nothing is known.
+        """
+        if self._split_times is None and len(splits) > 1:
+            self._split_times = SplitTimes(self._context.clock, self._idle_timeout_ms)
+        if self._split_times is not None:
+            self._split_times.watch(
+                {i: MIN_WATERMARK if each is None else each for i, each in splits.items()}
+            )
+
+    def largest_of(self, split_id: str) -> int | None:
+        """Return the largest timestamp of a split that is waited for; None if it is unknown."""
+        return None if self._split_times is None else self._split_times.largest.get(split_id)
+
+    def emit(self, batch: Batch, output: Output, split_id: str | None = None) -> None:
         """Emit a batch with its timestamps, then the watermark that follows from them."""
         if self._strategy is None:
             output.emit(batch)
@@ -135,7 +156,10 @@ class EventTimeAssignment:
         delay_ms = self._delay_ms if self._is_periodic else None
         times = None if delay_ms is None else batch.time_range()
         if times is not None and delay_ms is not None:
-            self._largest = max(self._largest, times[1])
+            reached = times[1]
+            if split_id is not None and self._split_times is not None:
+                reached = self._split_times.reach(split_id, reached)
+            self._largest = max(self._largest, reached)
             self._advance(self._largest - delay_ms - 1, output)
 
     def nothing_came(self, output: Output) -> None:
@@ -149,6 +173,10 @@ class EventTimeAssignment:
         timeout_ms = self._idle_timeout_ms
         if timeout_ms is not None and now_ms - self._last_record_ms >= timeout_ms:
             self._timed_out = True
+            if self._split_times is not None and self._delay_ms is not None:
+                # All splits are silent: nobody is left to wait for.
+                self._largest = max(self._largest, self._split_times.furthest)
+                self._advance(self._largest - self._delay_ms - 1, output)
             self._set_idle(output, idle=True)
         elif self._generator is not None:
             self._last_periodic_ms = now_ms

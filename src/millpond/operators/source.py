@@ -28,31 +28,40 @@ _SPLITS = ListStateDescriptor("source-splits", Types.PRIMITIVE_ARRAY(Types.BYTE(
 
 @dataclass(slots=True)
 class _SplitProgress:
-    """How far one split was read; `records` from its start, also before a restore."""
+    """How far one split was read; `records` from its start, also before a restore.
+
+    `largest` is its largest timestamp where several splits are read in turn.
+    """
 
     split: Split
     records: int = 0
     position: Mapping[str, Any] | None = None
     finished: bool = False
+    largest: int | None = None
     reader: SplitReader | None = field(default=None, repr=False)
 
     def encode(self) -> bytes:
         position = self.position if self.reader is None else self.reader.position()
+        fields = (self.split.split_id, self.split.payload, self.records, position, self.finished)
+        # A sixth one only where it is needed: earlier versions read five.
         return msgspec.msgpack.encode(
-            (self.split.split_id, self.split.payload, self.records, position, self.finished)
+            fields if self.largest is None else (*fields, self.largest),
         )
 
     @classmethod
     def decode(cls, data: bytes, operator: str) -> _SplitProgress:
         try:
-            split_id, payload, records, position, finished = msgspec.msgpack.decode(
-                data, type=tuple[str, dict[str, Any], int, dict[str, Any] | None, bool]
+            fields = msgspec.msgpack.decode(data)
+            largest = fields.pop() if isinstance(fields, list) and len(fields) == 6 else None
+            split_id, payload, records, position, finished = msgspec.convert(
+                fields, type=tuple[str, dict[str, Any], int, dict[str, Any] | None, bool]
             )
+            largest = msgspec.convert(largest, type=int | None)
         except msgspec.MsgspecError as error:
             raise RestoreError(
                 f"The source's position in the snapshot is damaged: {error}.", operator=operator
             ) from error
-        return cls(Split(split_id, payload), records, position, finished)
+        return cls(Split(split_id, payload), records, position, finished, largest)
 
 
 @final
@@ -106,6 +115,7 @@ class SourceOperator(Operator):
             # A source may forget splits that were read; the snapshot must not, or they come again.
             listed = {split.split_id for split in splits}
             self._unlisted = [p for i, p in self._restored.items() if i not in listed]
+        self._watch_splits()
         interval_ms = self._source.discovery_interval_ms
         if interval_ms is not None:
             self._next_discovery_ms = context.clock.now_ms() + interval_ms
@@ -137,6 +147,13 @@ class SourceOperator(Operator):
         self._event_time.nothing_came(self.output)
         return False
 
+    def _watch_splits(self) -> None:
+        # The splits of a bounded source are read one after the other.
+        if not self._source.bounded:
+            self._event_time.watch_splits(
+                {each.split.split_id: each.largest for each in self._unfinished()}
+            )
+
     def _unfinished(self) -> list[_SplitProgress]:
         return [progress for progress in self._splits if not progress.finished]
 
@@ -151,7 +168,7 @@ class SourceOperator(Operator):
             user_code_error(error, self.context, f"{type(self._source).__name__}.read")
         if records is not None and len(records):
             progress.records += len(records)
-            self._event_time.emit(_batch_of(records), self.output)
+            self._event_time.emit(_batch_of(records), self.output, progress.split.split_id)
         elif not reader.finished:
             if self._source.bounded:
                 self._event_time.nothing_came(self.output)
@@ -161,6 +178,7 @@ class SourceOperator(Operator):
             progress.finished = True
             progress.reader = None
             reader.close()
+            self._watch_splits()
         return True
 
     def _open(self, progress: _SplitProgress) -> SplitReader:
@@ -197,6 +215,8 @@ class SourceOperator(Operator):
         return self._event_time.watermark
 
     def snapshot_state(self, checkpoint_id: int, timestamp_ms: int) -> None:
+        for progress in self._splits:
+            progress.largest = self._event_time.largest_of(progress.split.split_id)
         self._state.update([split.encode() for split in (*self._splits, *self._unlisted)])
         self._event_time.snapshot_state(ended=self.ended)
 

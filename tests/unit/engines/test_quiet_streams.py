@@ -71,6 +71,20 @@ class _Reader(SplitReader):
         return {"next": self._next}
 
 
+class Partitions(Quiet):
+    """Several splits in one subtask, each a `Quiet`."""
+
+    def __init__(self, *parts, log=None):
+        super().__init__("partitions", ())
+        self.parts = {part.name: part for part in parts}
+
+    def splits(self, parallelism):
+        return [Split(name) for name in self.parts]
+
+    def open_split(self, split, position, clock):
+        return _Reader(self.parts[split.split_id])
+
+
 class Second(TimestampAssigner):
     def extract_timestamp(self, value, record_timestamp):
         return value[1]
@@ -292,3 +306,32 @@ def test_an_alignment_without_a_source_to_pause_is_logged(job, caplog):
     results, _ = job(describe, 9, parallelism=2)
     assert sorted(results) == [("busy", 1), ("busy", 2)]
     assert "has no effect: no source is chained to it" in caplog.text
+
+
+@pytest.mark.parametrize("order", [("slow", "fast"), ("fast", "slow")])
+def test_the_slowest_split_says_how_far_event_time_has_come(job, order):
+    times = {"slow": range(0, 150, 10), "fast": range(0, 1500, 100)}
+
+    def describe(env):
+        parts = Partitions(*(Quiet(name, times[name]) for name in order))
+        stream = env.from_source(
+            parts, ASCENDING, "partitions", Types.TUPLE([Types.STRING(), Types.LONG()])
+        )
+        return count_in_windows(stream, HUNDRED)
+
+    # Nothing is late: all ten of the slow one are in its first window.
+    results, _ = job(describe, 2)
+    assert sorted(results) == [(0, 1), (0, 10)]
+
+
+def test_a_quiet_split_does_not_hold_the_others_back(job):
+    def describe(env):
+        parts = Partitions(Quiet("quiet", [5]), Quiet("busy", range(0, 1000, 100)))
+        stream = env.from_source(
+            parts, IDLE, "partitions", Types.TUPLE([Types.STRING(), Types.LONG()])
+        )
+        return count_in_windows(stream, HUNDRED)
+
+    results, waited_ms = job(describe, 10)
+    assert sorted(results) == sorted([(0, 1), *((start, 1) for start in range(0, 900, 100))])
+    assert waited_ms >= 100

@@ -14,6 +14,7 @@ from millpond.metrics.registry import MetricRegistry
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.operators.event_time import EventTimeAssignment
 from millpond.operators.operator import OperatorContext
+from millpond.operators.split_times import SplitTimes
 from millpond.operators.timestamps import TimestampsOperator
 from millpond.state.operator_state.backend import OperatorStateBackend
 
@@ -256,3 +257,21 @@ def test_the_largest_timestamp_survives_a_change_of_parallelism():
     assert assignment._own([7, MAX_WATERMARK]) == MIN_WATERMARK
     assert assignment._own([7, 5, MAX_WATERMARK]) == 5
     assert assignment._own([]) == MIN_WATERMARK
+
+
+def test_splits_that_are_read_in_turn():
+    clock = ManualClock(0)
+    times = SplitTimes(clock, 100)
+    times.watch({"a": MIN_WATERMARK, "b": 30})
+    assert times.reach("a", 50) == 30
+    assert times.reach("b", 70) == 50
+    clock.advance(99)
+    assert times.reach("b", 90) == 50
+    clock.advance(1)
+    # "a" was silent for the timeout; it counts again with its next record.
+    assert times.reach("b", 95) == 95
+    assert times.reach("a", 60) == 60
+    assert times.furthest == 95
+    times.watch({"b": MIN_WATERMARK, "c": MIN_WATERMARK})
+    assert times.largest == {"b": 95, "c": MIN_WATERMARK}
+    assert times.reach("b", 99) == MIN_WATERMARK
