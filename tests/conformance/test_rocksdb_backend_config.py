@@ -18,6 +18,7 @@ from millpond.configuration.backend_description import StorageKind
 from millpond.configuration.options import rocksdb as options
 from millpond.configuration.options import rocksdb_column_family as column_family_options
 from millpond.configuration.options.rocksdb import PredefinedOptions, TimerStore
+from millpond.datastream import StreamExecutionEnvironment
 from millpond.datastream.rocksdb_options_factory import (
     ConfigurableRocksDBOptionsFactory,
     RocksDBOptionsFactory,
@@ -202,6 +203,37 @@ def test_predefined_options_enum(open_store: Callable[..., Any]) -> None:
         assert effective.effective_options()["DBOptions"]["max_background_jobs"] == jobs
 
 
+# What each profile sets beyond the defaults, as Flink's PredefinedOptions lists it.
+DISK_DATABASE = {"background_jobs": 4, "open_files": -1}
+PROFILES: dict[PredefinedOptions, tuple[dict[str, Any], dict[str, Any]]] = {
+    PredefinedOptions.DEFAULT: ({}, {}),
+    PredefinedOptions.SPINNING_DISK_OPTIMIZED: (DISK_DATABASE, {"dynamic_level_size": True}),
+    PredefinedOptions.SPINNING_DISK_OPTIMIZED_HIGH_MEM: (
+        DISK_DATABASE,
+        {
+            "dynamic_level_size": True,
+            "target_file_size_bytes": 256 * MIB,
+            "level_base_size_bytes": 1024 * MIB,
+            "write_buffer_size_bytes": 64 * MIB,
+            "write_buffers_to_merge": 3,
+            "write_buffer_count": 4,
+            "block_cache_size_bytes": 256 * MIB,
+            "block_size_bytes": 128 * 1024,
+            "bloom_bits_per_key": 10.0,
+        },
+    ),
+    PredefinedOptions.FLASH_SSD_OPTIMIZED: (DISK_DATABASE, {}),
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_the_profiles_have_flinks_values(profile: PredefinedOptions) -> None:
+    database, family = PROFILES[profile]
+    layers = OptionLayers(Configuration(), profile)
+    assert layers.database() == DatabaseSettings(**database)
+    assert layers.column_family() == ColumnFamilySettings(**family)
+
+
 def test_an_unknown_profile_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigurationError, match=r"FLASH_SSD\b.*did you mean FLASH_SSD_OPTIMIZED"):
         _choose(_configuration(predefined_options="FLASH_SSD"))
@@ -302,6 +334,19 @@ def test_options_factory() -> None:
     configuration.set_integer("my.jobs", 13)
     loaded = load_options_factory(factory, configuration)
     assert OptionLayers(configuration, factory=loaded).database().background_jobs == 13
+
+
+def test_a_wrong_factory_ends_the_job_and_its_place_is_named() -> None:
+    configuration = _configuration(options_factory="os.path.Factory").set_string(
+        "state.backend.type", "rocksdb"
+    )
+    environment = StreamExecutionEnvironment.get_execution_environment(configuration)
+    keyed = environment.from_collection([1, 2], Types.LONG()).key_by(lambda value: value)
+    keyed.reduce(lambda first, second: first + second).print()
+    with pytest.raises(ConfigurationError, match=r"'os\.path\.Factory' cannot be imp") as raised:
+        environment.execute()
+    assert raised.value.context["option"] == PREFIX + "options-factory"
+    assert raised.value.context["origin"] == "job configuration"
 
 
 def test_predefined_and_options_factory(open_store: Callable[..., Any]) -> None:

@@ -93,10 +93,10 @@ class EffectiveConfiguration:
         try:
             check_configuration(configuration)
         except ConfigurationError as error:
-            raise self._located(error) from None
+            raise self.located(error) from None
         return configuration
 
-    def _located(self, error: ConfigurationError) -> ConfigurationError:
+    def located(self, error: ConfigurationError) -> ConfigurationError:
         """Return an error about an option with the place where the option is set."""
         entry = self.entries.get(str(error.context.get("option")))
         if entry is None or "origin" in error.context:

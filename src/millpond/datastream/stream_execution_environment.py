@@ -385,7 +385,11 @@ class StreamExecutionEnvironment:
                 key.
         """
         with _without_internals():
-            return load_engine(self._launch.engine).execute(self._take_program(job_name))
+            try:
+                return load_engine(self._launch.engine).execute(self._take_program(job_name))
+            except ConfigurationError as error:
+                # A store finds out in the worker, which does not know where an option was set.
+                raise self._outside.located(error) from error.__cause__
 
     def execute_async(self, job_name: str | None = None) -> JobClient:
         """Start the program in the background and return a handle at once."""
