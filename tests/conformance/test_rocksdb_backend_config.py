@@ -481,6 +481,25 @@ def test_merged_write_buffers_leave_one_that_takes_writes(open_store: Callable[.
         assert effective["default"]["min_write_buffer_number_to_merge"] == reported
 
 
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        {"files.open": "1"},
+        {"files.open": "1000000000"},
+        {"writebuffer.size": "1kb"},
+        {"writebuffer.size": "100gb", "memory.managed": "false"},
+        {"compaction.style": "UNIVERSAL", "compaction.level.use-dynamic-size": "true"},
+        {"thread.num": "1000"},
+        {"log.max-file-size": "0"},
+    ],
+)
+def test_values_that_rocksdb_itself_clips_are_no_error(
+    pairs: dict[str, str], open_store: Callable[..., Any]
+) -> None:
+    configuration = Configuration.from_dict({PREFIX + name: value for name, value in pairs.items()})
+    assert not open_store(RocksDBStateStore(configuration)).database.closed
+
+
 def test_configured_options_reach_states_made_later(open_store: Callable[..., Any]) -> None:
     backend = open_store(RocksDBStateStore(_configuration(block__blocksize="32kb")))
     state_of(backend, ValueStateDescriptor("late", Types.LONG()))

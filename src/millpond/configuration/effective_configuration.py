@@ -27,7 +27,7 @@ from millpond.configuration.process_entries import (
 from millpond.configuration.registered_option import OptionStatus, RegisteredOption
 from millpond.configuration.registry import OptionRegistry, option_registry
 from millpond.configuration.validation import check_configuration
-from millpond.errors import ConfigurationError
+from millpond.errors import ConfigurationError, MillpondError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,13 +96,13 @@ class EffectiveConfiguration:
             raise self.located(error) from None
         return configuration
 
-    def located(self, error: ConfigurationError) -> ConfigurationError:
+    def located(self, error: MillpondError) -> MillpondError:
         """Return an error about an option with the place where the option is set."""
         entry = self.entries.get(str(error.context.get("option")))
         if entry is None or "origin" in error.context:
             return error
         context = error.context | {"origin": str(entry.origin)}
-        return ConfigurationError(error.message, hint=error.hint, **context)
+        return type(error)(error.message, hint=error.hint, **context)
 
     def origin_of(self, option: ConfigOption[Any]) -> Origin:
         """Return where the value of an option comes from; a default where it is not set."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from millpond.common.job_client import JobClient
     from millpond.common.job_execution_result import JobExecutionResult
     from millpond.common.restart_strategy import RestartStrategyConfiguration
+    from millpond.configuration.effective_configuration import EffectiveConfiguration
     from millpond.datastream.execution_mode import RuntimeExecutionMode
     from millpond.datastream.functions import SourceFunction
     from millpond.datastream.partitioning import KeyGroupPartitioning
@@ -384,16 +385,12 @@ class StreamExecutionEnvironment:
             Exception: the user's own, where a user function raised it; a note names operator and
                 key.
         """
-        with _without_internals():
-            try:
-                return load_engine(self._launch.engine).execute(self._take_program(job_name))
-            except ConfigurationError as error:
-                # A store finds out in the worker, which does not know where an option was set.
-                raise self._outside.located(error) from error.__cause__
+        with _without_internals(self._outside):
+            return load_engine(self._launch.engine).execute(self._take_program(job_name))
 
     def execute_async(self, job_name: str | None = None) -> JobClient:
         """Start the program in the background and return a handle at once."""
-        with _without_internals():
+        with _without_internals(self._outside):
             return load_engine(self._launch.engine).execute_async(self._take_program(job_name))
 
     def execute_and_collect(
@@ -471,17 +468,14 @@ class StreamExecutionEnvironment:
 
 
 @contextmanager
-def _without_internals() -> Iterator[None]:
-    """Let an error of Millpond reach the program without the engine's frames.
-
-    Python's development mode (``-X dev``) keeps them.
-    """
+def _without_internals(outside: EffectiveConfiguration) -> Iterator[None]:
+    """Drop the engine's frames from an error (not with ``-X dev``) and say where its option is."""
     try:
         yield
     except MillpondError as error:
         if sys.flags.dev_mode:
             raise
-        raise error.with_traceback(None) from None
+        raise outside.located(error).with_traceback(None) from None
 
 
 def _as_row(value: Any, names: list[str]) -> Any:

@@ -27,6 +27,7 @@ __all__ = (
 
 _MIB: Final = 1024 * 1024
 _MIN_WRITE_BUFFER_BYTES: Final = 64 * 1024
+_MAX_WRITE_BUFFER_BYTES: Final = 64 * 1024 * _MIB
 _STYLES: Final = {
     CompactionStyle.LEVEL: "Level",
     CompactionStyle.UNIVERSAL: "Universal",
@@ -70,13 +71,20 @@ class ColumnFamilySettings:
             "compaction_style": f"kCompactionStyle{style}",
             "target_file_size_base": str(self.target_file_size_bytes),
             "max_bytes_for_level_base": str(self.level_base_size_bytes),
-            "write_buffer_size": str(max(self.write_buffer_size_bytes, _MIN_WRITE_BUFFER_BYTES)),
+            "write_buffer_size": str(
+                min(
+                    max(self.write_buffer_size_bytes, _MIN_WRITE_BUFFER_BYTES),
+                    _MAX_WRITE_BUFFER_BYTES,
+                )
+            ),
             # RocksDB itself sees to two buffers, and to one that takes writes while others merge.
             "max_write_buffer_number": str(max(2, self.write_buffer_count)),
             "min_write_buffer_number_to_merge": str(
                 min(self.write_buffers_to_merge, max(2, self.write_buffer_count) - 1)
             ),
-            "level_compaction_dynamic_level_bytes": str(self.dynamic_level_size).lower(),
+            "level_compaction_dynamic_level_bytes": str(
+                self.dynamic_level_size and self.compaction_style is CompactionStyle.LEVEL
+            ).lower(),
             "block_size": str(self.block_size_bytes),
             "metadata_block_size": str(self.metadata_block_size_bytes),
             "filter_policy": "nullptr" if self.bloom_bits_per_key is None else "bloomfilter",
@@ -134,12 +142,14 @@ class DatabaseSettings:
         """Return what RocksDB must report for these settings, by its own option names."""
         expected = {
             "max_background_jobs": str(self.background_jobs),
-            "max_open_files": str(self.open_files),
             "info_log_level": self.log_level.name,
             "max_log_file_size": str(self.log_max_file_size_bytes),
             "keep_log_file_num": str(self.log_file_count),
             "avoid_flush_during_shutdown": "true",
         }
+        if self.open_files == -1:
+            # Any other number is clipped to what RocksDB needs and the process may open.
+            expected["max_open_files"] = "-1"
         if self.log_directory is not None:
             expected["db_log_dir"] = self.log_directory
         return expected
