@@ -99,11 +99,12 @@ class WindowContents:
     """The records of each window, or what they were combined to.
 
     Attributes:
+        definition: of the state.
         state: list, reducing or aggregating state whose namespace is the window.
         combined: one value is kept instead of the records.
     """
 
-    __slots__ = ("combined", "state")
+    __slots__ = ("combined", "definition", "state")
 
     def __init__(
         self, spec: WindowSpec, backend: KeyedStateBackend, namespace: NamespaceSerializer
@@ -118,8 +119,8 @@ class WindowContents:
             )
         else:
             descriptor = ListStateDescriptor(WINDOW_CONTENTS, spec.element_type)
-        state = backend.get_state(StateDefinition.of(descriptor, namespace))
-        self.state = cast("_ContentsState", state)
+        self.definition = StateDefinition.of(descriptor, namespace)
+        self.state = cast("_ContentsState", backend.get_state(self.definition))
 
     def add(self, window: Any, value: Any, timestamp: int | None) -> None:
         """Add a record to a window."""

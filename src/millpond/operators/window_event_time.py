@@ -12,12 +12,17 @@ from millpond.datastream.functions import ReduceFunction
 from millpond.datastream.window import SlidingEventTimeWindows, TimeWindow, TumblingEventTimeWindows
 from millpond.operators.batch import MIN_WATERMARK, Batch
 from millpond.operators.columnar_batch import ColumnarBatch
+from millpond.operators.held_panes import HeldPanes
 from millpond.operators.user_function import bound_method
+from millpond.operators.window_contents import WindowContents
 from millpond.operators.window_operator import WindowOperator
+from millpond.state.contract.declared_type import fits
 from millpond.state.contract.keyed_backend import NO_KEY
 from millpond.state.contract.states import SupportsEntries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from millpond.datastream.operator_spec import WindowSpec
     from millpond.operators.columnar_windows import ColumnarWindows
 
@@ -30,7 +35,8 @@ _Entries = MutableMapping[Any, Any]
 class EventTimeWindowOperator(WindowOperator):
     """Tumbling or sliding event-time windows with the default trigger and without an evictor.
 
-    It keeps the same state and timers as `WindowOperator` and gives the same results. The default
+    It has the same state and timers in snapshots as `WindowOperator` and gives the same results.
+    Between them the accumulators of open windows are in `HeldPanes`. The default
     trigger needs asking only about late records, so in a batch without one a record costs its
     window, the look-up of the window's contents, the user's function and one assignment; timers
     are set when a window is new. A batch with a late record goes the general way.
@@ -53,18 +59,29 @@ class EventTimeWindowOperator(WindowOperator):
 
     def open(self) -> None:
         super().open()
-        self._holds_columns = (
-            isinstance(self.spec.aggregate, Aggregations)
-            and self._slide_ms == self._size_ms
+        self._panes: HeldPanes | None = None
+        self._fits: Callable[[Any], bool] | None = None
+        contents = self.contents
+        if (
+            isinstance(contents, WindowContents)
+            and self.spec.aggregate is not None
             and self.spec.window_function is None
             and self._allowed_lateness_ms == 0
-            and isinstance(self.contents.state, SupportsEntries)
-            and self.contents.state.entries() is not None
+            and isinstance(contents.state, SupportsEntries)
+            and contents.state.entries() is not None
+        ):
+            self._panes = HeldPanes(self.backend, self.timers)
+            self._fits = fits(contents.definition.value_coder)
+        self._holds_columns = (
+            self._panes is not None
+            and isinstance(self.spec.aggregate, Aggregations)
+            and self._slide_ms == self._size_ms
         )
 
     def process_batch(self, batch: Batch) -> None:
         """Process records in order."""
         if self._may_be_late(batch):
+            self._make_way()
             super().process_batch(batch)
             return
         self._windows.clear()
@@ -139,6 +156,7 @@ class EventTimeWindowOperator(WindowOperator):
         if not isinstance(batch, ColumnarBatch):
             return False
         if self._held is None:
+            self._make_way()
             from millpond.operators.columnar_windows import ColumnarWindows
 
             assert isinstance(self.spec.aggregate, Aggregations)
@@ -151,23 +169,40 @@ class EventTimeWindowOperator(WindowOperator):
         return True
 
     def _write_back(self) -> None:
-        """Put the columns that are held into the state."""
+        """Put everything that is held into the state."""
+        if self._panes is None:
+            return
+        entries = self._entries()
+        self._panes.write_back(entries)
+        self.backend.current_key = NO_KEY
         if self._held is None:
             return
-        state = self.contents.state
-        entries = state.entries() if isinstance(state, SupportsEntries) else None
-        assert entries is not None
         for window, keys in self._held.write_back(entries):
             for self.backend.current_key in keys:
                 self.timers.register_event_time_timer(window, window.max_timestamp())
         self.backend.current_key = NO_KEY
 
+    def _make_way(self) -> None:
+        if self._panes is not None:
+            self._panes.make_way(self._entries())
+            self.backend.current_key = NO_KEY
+
+    def _entries(self) -> _Entries:
+        state = self.contents.state
+        entries = state.entries() if isinstance(state, SupportsEntries) else None
+        assert entries is not None
+        return entries
+
     def _fire_held(self, watermark: int) -> None:
         """Emit windows that the state knows nothing about; the others go there before."""
-        if self._held is None:
+        if self._panes is None:
             return
         if self.timers.has_event_timers(watermark):
             self._write_back()
+            return
+        self.timers.current_watermark = watermark
+        self._fire_panes(self._panes, watermark)
+        if self._held is None:
             return
         encode = self.backend.parameters.key_serializer.encode
         for window, keys, figures in self._held.due(watermark):
@@ -179,7 +214,11 @@ class EventTimeWindowOperator(WindowOperator):
             self.output.emit(ColumnarBatch([figure[order] for figure in figures], times))
 
     def _combine(self, batch: Batch, entries: _Entries) -> None:
-        if self.spec.aggregate is not None:
+        panes = self._panes
+        if panes is not None and self._held is None and panes.begin_batch():
+            self._aggregate_held(batch, entries, panes)
+            panes.end_batch(entries)
+        elif self.spec.aggregate is not None:
             self._aggregate(batch, entries)
         else:
             self._reduce(batch, entries)
@@ -241,6 +280,68 @@ class EventTimeWindowOperator(WindowOperator):
         except Exception as error:
             self.backend.current_key = key
             self.fail_combining(error, window)
+
+    def _aggregate_held(self, batch: Batch, entries: _Entries, held: HeldPanes) -> None:
+        function = self.spec.aggregate
+        assert function is not None
+        assert batch.keys is not None
+        assert batch.timestamps is not None
+        add = function.add
+        start = end = MIN_WATERMARK
+        panes: list[tuple[TimeWindow, dict[Any, Any]]] = []
+        key = window = None
+        try:
+            for key, value, timestamp in zip(
+                batch.keys, batch.values, batch.timestamps, strict=True
+            ):
+                if not start <= timestamp < end:
+                    start, end, windows = self._granule(timestamp)
+                    panes = [(window, held.of(window)) for window in windows]
+                for window, accumulators in panes:
+                    accumulator = accumulators.get(key)
+                    if accumulator is None or value is None:
+                        if held.may_be_stored(window):
+                            accumulator = entries.get((key, window))
+                        if value is not None and accumulator is None:
+                            accumulator = function.create_accumulator()
+                        accumulator = None if value is None else add(value, accumulator)
+                        self._check(key, window, value, accumulator)
+                    else:
+                        accumulator = add(value, accumulator)
+                    if accumulator is None:
+                        accumulators.pop(key, None)
+                        self._clear_window(key, window)
+                    else:
+                        accumulators[key] = accumulator
+        except Exception as error:
+            self.backend.current_key = key
+            self.fail_combining(error, window)
+
+    def _check(self, key: Any, window: TimeWindow, value: Any, accumulator: Any) -> None:
+        """Check the first accumulator of a window against the declared type."""
+        if accumulator is not None and self._fits is not None and not self._fits(accumulator):
+            # The state refuses it as well, and says what is wrong.
+            self.backend.current_key = key
+            self.contents.state.current_namespace = window
+            self.contents.state.add(value)
+
+    def _fire_panes(self, held: HeldPanes, watermark: int) -> None:
+        function = self.spec.aggregate
+        assert function is not None
+        get_result, size = function.get_result, self.context.batch_size
+        window = None
+        try:
+            for window, pairs in held.due(watermark):
+                for start in range(0, len(pairs), size):
+                    values = []
+                    for self.backend.current_key, accumulator in pairs[start : start + size]:
+                        result = get_result(accumulator)
+                        if result is not None:
+                            values.append(result)
+                    self.output.emit(Batch(values, [window.max_timestamp()] * len(values)))
+        except Exception as error:
+            self.fail_combining(error, window)
+        self.backend.current_key = NO_KEY
 
     def _granule(self, timestamp: int) -> tuple[int, int, Sequence[TimeWindow]]:
         """Return start and end of the granule of a timestamp, and its windows."""
