@@ -219,3 +219,18 @@ def test_generic_types(mill):
     mill.run({"pipeline.generic-types": "true"}, describe=describe)
     with pytest.raises(MillpondError, match="pickle"):
         mill.run({"pipeline.generic-types": "false"}, describe=describe)
+
+
+@pytest.mark.option("execution.runtime-mode")
+@pytest.mark.parametrize(("mode", "results"), [("STREAMING", 8), ("BATCH", 2), ("AUTOMATIC", 2)])
+def test_the_runtime_mode(seen, mode, results):
+    """In BATCH mode a rolling aggregate gives its last result only."""
+
+    def rolling(stream):
+        return stream.key_by(lambda value: value % 2, Types.LONG()).reduce(lambda a, b: a + b)
+
+    options = {"execution.runtime-mode": mode, "execution.checkpointing.interval": None}
+    batches = seen(options, records=8, change=rolling)
+    values = [value for batch in batches for value in batch]
+    assert len(values) == results
+    assert sorted(values)[-2:] == [12, 16]

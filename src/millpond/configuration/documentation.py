@@ -117,9 +117,9 @@ options, factory.
 
 ## Options
 
-The last column says what an option does in Millpond. **Pending** means that it is read and checked
-but the engine does not follow it yet; **no effect** means that it is accepted so that a file of
-Flink's can be used as it is, and why nothing follows from it.
+The last column says what an option does in Millpond; a test shows the effect of each. **No effect**
+means that it is accepted, so that a file of Flink's can be used as it is, and why nothing follows
+from it.
 """
 
 
@@ -171,7 +171,6 @@ def _meaning(registered: RegisteredOption) -> str:
     sentences.append(
         {
             OptionStatus.WORKS: f"Here: {registered.note}.",
-            OptionStatus.PENDING: f"**Pending**: {registered.note}.",
             OptionStatus.WITHOUT_MEANING: f"**No effect**: {registered.note}.",
         }[registered.status]
     )

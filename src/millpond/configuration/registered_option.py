@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from millpond.common.config_options import ConfigOption
 
-__all__ = ("OptionStatus", "RegisteredOption", "pending", "without_meaning", "works")
+__all__ = ("OptionStatus", "RegisteredOption", "without_meaning", "works")
 
 
 class OptionStatus(enum.StrEnum):
     """Whether an option has an effect in Millpond."""
 
     WORKS = "works"
-    PENDING = "pending"
     WITHOUT_MEANING = "without meaning"
 
 
@@ -24,7 +23,7 @@ class OptionStatus(enum.StrEnum):
 class RegisteredOption:
     """An option with its place in Millpond.
 
-    `note` says what the option does and where (works, pending) or why it does nothing here.
+    `note` says what the option does and where (works) or why it does nothing here.
     `since` and `until` are the first and last Flink version that has it; the default of Flink
     1.12 stands in `default_in_1_12` where it differs.
     """
@@ -47,18 +46,6 @@ def works(
 ) -> RegisteredOption:
     """Register an option that has an effect."""
     return RegisteredOption(option, OptionStatus.WORKS, effect, since, until, default_in_1_12)
-
-
-def pending(
-    option: ConfigOption[Any],
-    effect: str,
-    *,
-    since: str = "1.12",
-    until: str | None = None,
-    default_in_1_12: str | None = None,
-) -> RegisteredOption:
-    """Register an option that is read and checked but not yet honoured by the engine."""
-    return RegisteredOption(option, OptionStatus.PENDING, effect, since, until, default_in_1_12)
 
 
 def without_meaning(

@@ -9,7 +9,6 @@ from millpond.common.execution_options import SNAPSHOT_COMPRESSION
 from millpond.common.option_range import at_least
 from millpond.configuration.registered_option import (
     RegisteredOption,
-    pending,
     without_meaning,
     works,
 )
@@ -198,8 +197,10 @@ OPTIONS: tuple[RegisteredOption, ...] = (
         "recovery restores no channel state, so it is over before the first checkpoint",
         since="2.0",
     ),
-    pending(
-        CHECKPOINTS_AFTER_TASKS_FINISH, "false stops checkpoints at the first finish", since="1.14"
+    without_meaning(
+        CHECKPOINTS_AFTER_TASKS_FINISH,
+        "a task whose input has ended stays and takes part in every checkpoint",
+        since="1.14",
     ),
     without_meaning(
         _key("pipeline.sources.pause-until-first-checkpoint").boolean_type().default_value(False),
