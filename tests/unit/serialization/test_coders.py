@@ -75,6 +75,21 @@ FLINK_BYTES = [
     (Types.SQL_DATE(), dt.date(1969, 7, 20), "ffffff5b"),
     (Types.SQL_TIME(), dt.time(23, 59, 58, 123000), "052654ab"),
     (Types.SQL_TIMESTAMP(), dt.datetime(2021, 2, 3, 4, 5, 6, 789000), "000001776610b465"),
+    (Types.CHAR(), "c", "0000000163"),
+    (
+        Types.OBJECT_ARRAY(STRING),
+        ["p", None, "q"],
+        "0000000301000000017000010000000171",
+    ),
+    (Types.OBJECT_ARRAY(Types.TUPLE([STRING, INT])), [("a", 1)], "0000000101000000016100000001"),
+    (Types.PRIMITIVE_ARRAY(Types.BOOLEAN()), [True, False], "000000020100"),
+    (Types.PRIMITIVE_ARRAY(DOUBLE), [1.5], "000000013ff8000000000000"),
+    (Types.LIST(Types.LIST(INT)), [[1], []], "00000002010000000101000000010100000000"),
+    (
+        Types.MAP(STRING, Types.LIST(LONG)),
+        {"k": [1, 2]},
+        "00000001000000016b0000000002010000000000000001010000000000000002",
+    ),
     (Types.INSTANT(), Instant(1_600_000_000, 123_456_789), "000000005f5e1000075bcd15"),
 ]
 
