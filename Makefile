@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-nightly test-hdfs test-flink lint bench bench-flink docs clean
+.PHONY: demo test test-nightly test-hdfs test-flink fuzz lint bench bench-flink docs clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -44,6 +44,12 @@ test-hdfs: $(VENV)/.hdfs $(VENV)/.data
 FLINK_ARGUMENTS ?=
 test-flink: $(VENV)/.development
 	$(BIN)/python tools/flink_roundtrip.py $(FLINK_ARGUMENTS)
+
+# Readers of foreign bytes under atheris (Linux); FUZZ_ARGUMENTS="--seconds 60 metadata" for a part.
+FUZZ_ARGUMENTS ?=
+fuzz: $(STAMP)
+	$(BIN)/python tools/dependency_group.py fuzz | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_ARGUMENTS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
