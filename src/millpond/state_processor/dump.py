@@ -35,6 +35,7 @@ COLUMNS: Final = (
 
 _JSON_COLUMNS: Final = frozenset({"key", "namespace", "map_key", "value", "last_access_ms"})
 _PARQUET_ROWS: Final = 10_000
+_PARQUET_CHARACTERS: Final = 8 << 20
 
 
 def dump_records(
@@ -104,7 +105,7 @@ def write_csv(records: Iterable[Mapping[str, Any]], out: IO[str]) -> None:
 
 
 def write_parquet(records: Iterable[Mapping[str, Any]], out: IO[bytes]) -> None:
-    """Write a Parquet file, ten thousand rows at a time.
+    """Write a Parquet file, ten thousand rows or eight million characters at a time.
 
     Raises:
         MissingDependencyError: pyarrow is not installed.
@@ -120,12 +121,16 @@ def write_parquet(records: Iterable[Mapping[str, Any]], out: IO[bytes]) -> None:
     numbers = {"timestamp": pa.int64(), "subtask": pa.int32()}
     schema = pa.schema([(column, numbers.get(column, pa.string())) for column in COLUMNS])
     rows: list[dict[str, Any]] = []
+    characters = 0
     with parquet.ParquetWriter(out, schema) as writer:
         for record in records:
-            rows.append({column: _cell(record, column) for column in COLUMNS})
-            if len(rows) == _PARQUET_ROWS:
+            row = {column: _cell(record, column) for column in COLUMNS}
+            rows.append(row)
+            characters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
+            if len(rows) == _PARQUET_ROWS or characters >= _PARQUET_CHARACTERS:
                 writer.write_table(pa.Table.from_pylist(rows, schema))
                 rows = []
+                characters = 0
         writer.write_table(pa.Table.from_pylist(rows, schema))
 
 

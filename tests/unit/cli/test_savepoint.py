@@ -166,3 +166,14 @@ def test_a_damaged_state_is_a_named_error(tmp_path):
     result = run("dump", tmp_path)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
+
+
+def test_parquet_files_are_written_in_pieces(tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is an extra")
+    monkeypatch.setattr("millpond.state_processor.dump._PARQUET_CHARACTERS", 300)
+    target = tmp_path / "dump.parquet"
+    assert run("dump", CANONICAL, "--format", "parquet", "--output", target).exit_code == 0
+    lines = run("dump", CANONICAL).stdout.splitlines()
+    file = parquet.ParquetFile(target)
+    assert file.metadata.num_rows == len(lines)
+    assert file.metadata.num_row_groups > 10
