@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 import pytest
 
 from millpond.common import Configuration, Duration, Time, Types, WatermarkStrategy
 from millpond.common.watermark_strategy import TimestampAssigner
-from millpond.datastream import AggregateFunction, StreamExecutionEnvironment
+from millpond.datastream import AggregateFunction, MapFunction, StreamExecutionEnvironment
 from millpond.datastream.window import SlidingEventTimeWindows, TumblingEventTimeWindows
 from millpond.operators import held_panes
 
@@ -40,7 +41,24 @@ def records():
     return [(dice.randrange(20), max(0, i * 5 - dice.randrange(40))) for i in range(600)]
 
 
-def counted(store, assigner, tmp_path, interval="1 h"):
+class FailOnce(MapFunction):
+    """Fails at the 300th record, in the first attempt only, after checkpoints were taken."""
+
+    failed = False
+
+    def open(self, runtime_context):
+        self.seen = 0
+
+    def map(self, value):
+        self.seen += 1
+        if self.seen == 300 and not FailOnce.failed:
+            FailOnce.failed = True
+            raise ValueError("once")
+        time.sleep(0.0001)
+        return value
+
+
+def counted(store, assigner, tmp_path, interval="1 h", function=None):
     env = StreamExecutionEnvironment.get_execution_environment(
         Configuration.from_dict(
             {
@@ -48,14 +66,19 @@ def counted(store, assigner, tmp_path, interval="1 h"):
                 "millpond.batch-size": "5",
                 "execution.checkpointing.interval": interval,
                 "execution.checkpointing.dir": tmp_path.as_uri(),
+                "restart-strategy.type": "fixed-delay",
+                "restart-strategy.fixed-delay.attempts": "1",
+                "restart-strategy.fixed-delay.delay": "1 ms",
             }
         )
     )
     env.set_parallelism(1)
     strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(60))
+    stream = env.from_collection(records(), RECORD)
+    if function is not None:
+        stream = stream.map(function, output_type=RECORD)
     stream = (
-        env.from_collection(records(), RECORD)
-        .assign_timestamps_and_watermarks(strategy.with_timestamp_assigner(Time1()))
+        stream.assign_timestamps_and_watermarks(strategy.with_timestamp_assigner(Time1()))
         .key_by(lambda value: value[0], key_type=Types.LONG())
         .window(assigner)
         .aggregate(CountOfKey(), accumulator_type=RECORD, output_type=RECORD)
@@ -67,9 +90,9 @@ def counted(store, assigner, tmp_path, interval="1 h"):
 def expected(size, slide):
     counts = Counter(
         (start, key)
-        for key, time in records()
-        for start in range(time - time % slide - size + slide, time + 1, slide)
-        if start <= time < start + size
+        for key, at in records()
+        for start in range(at - at % slide - size + slide, at + 1, slide)
+        if start <= at < start + size
     )
     return sorted((key, count) for (_, key), count in counts.items())
 
@@ -85,6 +108,15 @@ def test_windows_are_complete_however_often_they_are_written_back(
     monkeypatch.setattr(held_panes, "_REST_BATCHES", rest)
     tumbling = TumblingEventTimeWindows.of(Time.milliseconds(100))
     assert sorted(counted(store, tumbling, tmp_path, interval)) == expected(100, 100)
+
+
+@pytest.mark.parametrize("store", ["hashmap", "rocksdb"])
+def test_windows_are_complete_after_a_failure(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(FailOnce, "failed", False)
+    tumbling = TumblingEventTimeWindows.of(Time.milliseconds(1000))
+    results = counted(store, tumbling, tmp_path, "10 ms", FailOnce())
+    assert FailOnce.failed
+    assert sorted(results) == expected(1000, 1000)
 
 
 def test_results_come_in_the_same_order_from_the_state_and_without_it(tmp_path, monkeypatch):
