@@ -41,7 +41,7 @@ def main() -> int:
         command = [sys.executable, __file__, _ONE, name, str(found), str(kept)]
         command += [
             f"-max_total_time={arguments.seconds}",
-            "-timeout=10",
+            "-timeout=30",
             "-rss_limit_mb=2048",
             "-max_len=16384",
             "-print_final_stats=1",
