@@ -70,6 +70,7 @@ from millpond.datastream._functions.wrapper import (
     PartitionerFunctionWrapper,
     ReduceFunctionWrapper,
 )
+from millpond.datastream.timerservice import TimerService
 
 __all__ = (
     "AggregateFunction",
@@ -119,5 +120,6 @@ __all__ = (
     "RuntimeContext",
     "SinkFunction",
     "SourceFunction",
+    "TimerService",
     "WindowFunction",
 )

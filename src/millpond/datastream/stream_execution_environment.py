@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, final
 from millpond.common.configuration import Configuration
 from millpond.common.execution_config import ExecutionConfig
 from millpond.common.typeinfo import RowTypeInfo, TypeInformation, Types
-from millpond.common.types import Row
 from millpond.common.watermark_strategy import WatermarkStrategy
 from millpond.configuration.effective_configuration import load_configuration, log_notices
 from millpond.configuration.options import execution
@@ -20,7 +19,7 @@ from millpond.configuration.registry import option_registry
 from millpond.configuration.restart_choice import restart_strategy_options
 from millpond.datastream.checkpoint_config import CheckpointConfig
 from millpond.datastream.checkpointing_mode import CheckpointingMode
-from millpond.datastream.connectors.collection import CollectionSource
+from millpond.datastream.connectors.collection import CollectionSource, as_row
 from millpond.datastream.connectors.function_source import FunctionSource
 from millpond.datastream.connectors.source import Source
 from millpond.datastream.data_stream import CloseableIterator, DataStream
@@ -345,12 +344,14 @@ class StreamExecutionEnvironment:
     ) -> DataStream:
         """Read values that the program holds; with a row type tuples and lists become rows.
 
+        Rows without names get those of the type.
+
         The source has one subtask.
         """
         values = list(collection)
         if isinstance(type_info, RowTypeInfo):
             names = type_info.get_field_names()
-            values = [_as_row(value, names) for value in values]
+            values = [as_row(value, names) for value in values]
         stream = self.from_source(
             CollectionSource(values),
             WatermarkStrategy.no_watermarks(),
@@ -476,14 +477,6 @@ def _without_internals(outside: EffectiveConfiguration) -> Iterator[None]:
         if sys.flags.dev_mode:
             raise
         raise outside.located(error).with_traceback(None) from None
-
-
-def _as_row(value: Any, names: list[str]) -> Any:
-    if isinstance(value, Row) or not isinstance(value, tuple | list):
-        return value
-    row = Row(*value)
-    row.set_field_names(names)
-    return row
 
 
 def _strategy_name(edge: Edge) -> str:

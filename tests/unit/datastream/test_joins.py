@@ -5,6 +5,7 @@ import pytest
 from millpond.common import Configuration, Time, Types, WatermarkStrategy
 from millpond.datastream import OutputTag, StreamExecutionEnvironment
 from millpond.datastream.connectors.collection import CollectionSource
+from millpond.datastream.connectors.source import Source
 from millpond.datastream.functions import (
     CoGroupFunction,
     FlatJoinFunction,
@@ -28,6 +29,16 @@ ROWS = Types.TUPLE([Types.STRING(), Types.INT()])
 class First(KeySelector):
     def get_key(self, value):
         return value[0]
+
+
+class Unknown(Source):
+    """May have timestamps, for all that is known before it is read."""
+
+    def splits(self, parallelism):
+        return CollectionSource([("a", 1)]).splits(parallelism)
+
+    def open_split(self, split, position, clock):
+        return CollectionSource([("a", 1)]).open_split(split, position, clock)
 
 
 class Pair(ProcessJoinFunction):
@@ -214,8 +225,13 @@ def test_interval_join_refuses_what_cannot_be(orders, payments, env):
 
 
 def test_interval_join_of_records_without_timestamps(env):
-    one = env.from_collection([("a", 1)], ROWS)
-    joined = keyed(one).interval_join(keyed(one)).between(0, 1).process(Pair())
+    one = keyed(env.from_collection([("a", 1)], ROWS))
+    message = "An interval join needs timestamps, and the records of 'Collection Source' have none"
+    with pytest.raises(InvalidProgramError, match=message):
+        one.interval_join(one).between(0, 1).process(Pair())
+    strategy = WatermarkStrategy.for_monotonous_timestamps()
+    maybe = keyed(env.from_source(Unknown(), strategy, "unknown", ROWS))
+    joined = maybe.interval_join(maybe).between(0, 1).process(Pair())
     with pytest.raises(InvalidProgramError, match="left input of an interval join have no time"):
         list(joined.execute_and_collect())
 

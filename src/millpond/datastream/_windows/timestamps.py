@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.operator_spec import (
+    AsyncWaitSpec,
     FieldAggregationSpec,
     FilterSpec,
     FlatMapSpec,
@@ -22,9 +23,16 @@ if TYPE_CHECKING:
     from millpond.datastream._windows.assigner import WindowAssigner
     from millpond.datastream.transformation import Edge, Transformation
 
-__all__ = ("check_timestamps",)
+__all__ = ("check_timestamps", "require_timestamps")
 
-_KEEP_TIMESTAMPS = (MapSpec, FlatMapSpec, FilterSpec, ReduceSpec, FieldAggregationSpec)
+_KEEP_TIMESTAMPS = (
+    MapSpec,
+    FlatMapSpec,
+    FilterSpec,
+    ReduceSpec,
+    FieldAggregationSpec,
+    AsyncWaitSpec,
+)
 """Timers, windows and functions of several inputs may give timestamps to what has none."""
 
 
@@ -34,13 +42,21 @@ def check_timestamps(assigner: WindowAssigner[Any, Any], edges: Iterable[Edge]) 
     Raises:
         InvalidProgramError: a source on the way has none, and no operator assigns any.
     """
-    if not assigner.is_event_time():
-        return
+    if assigner.is_event_time():
+        require_timestamps(repr(assigner), edges)
+
+
+def require_timestamps(what: str, edges: Iterable[Edge]) -> None:
+    """Check that records which come by `edges` may have timestamps; `what` needs them.
+
+    Raises:
+        InvalidProgramError: a source on the way has none, and no operator assigns any.
+    """
     for edge in edges:
         source = _source_without_timestamps(edge.source)
         if source is not None:
             raise InvalidProgramError(
-                f"{assigner!r} needs timestamps, and the records of '{source.name}' have none.",
+                f"{what} needs timestamps, and the records of '{source.name}' have none.",
                 hint="Call assign_timestamps_and_watermarks(...) before the window with a strategy "
                 "that has a timestamp assigner, or use windows by processing time.",
                 source=source.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.common.types import Row
 from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
 
 if TYPE_CHECKING:
@@ -11,7 +12,21 @@ if TYPE_CHECKING:
 
     from millpond.clock import Clock
 
-__all__ = ("CollectionSource",)
+__all__ = ("CollectionSource", "as_row")
+
+
+def as_row(value: Any, names: Sequence[str]) -> Any:
+    """Return a tuple, a list or a row without names as a row with these; others as they are."""
+    if isinstance(value, Row):
+        if value.get_field_names() is not None:
+            return value
+        row = Row.of_kind(value.get_row_kind(), *value)
+    elif isinstance(value, tuple | list):
+        row = Row(*value)
+    else:
+        return value
+    row.set_field_names(list(names))
+    return row
 
 
 @final

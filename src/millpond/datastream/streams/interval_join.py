@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Self, final
 
 from millpond.datastream._milliseconds import milliseconds
+from millpond.datastream._windows.timestamps import require_timestamps
 from millpond.datastream.functions import ProcessJoinFunction
 from millpond.datastream.operator_spec import IntervalJoinSpec
 from millpond.datastream.output_tag import OutputTag
@@ -105,6 +106,7 @@ class IntervalJoined:
                 f"process needs a ProcessJoinFunction, not {process_join_function!r}."
             )
         self._check()
+        require_timestamps("An interval join", (*self._left._edges, *self._right._edges))
         spec = IntervalJoinSpec(
             process_join_function,
             self._lower_bound_ms + self._lower_exclusive,

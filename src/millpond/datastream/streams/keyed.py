@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from millpond.datastream.functions import KeyedProcessFunction, ReduceFunction
 from millpond.datastream.operator_spec import (
@@ -13,14 +13,17 @@ from millpond.datastream.operator_spec import (
     ReduceSpec,
 )
 from millpond.datastream.streams.plain import DataStream, function_or_callable
+from millpond.datastream.streams.unnamed import UnnamedStream
 from millpond.datastream.transformation import Edge
-from millpond.errors import InvalidProgramError
+from millpond.errors import InvalidProgramError, UnsupportedOperationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from millpond.common.typeinfo import TypeInformation
+    from millpond.datastream.functions import KeySelector, Partitioner
     from millpond.datastream.partitioning import KeyGroupPartitioning
+    from millpond.datastream.state import MapStateDescriptor
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
     from millpond.datastream.streams.interval_join import IntervalJoin
     from millpond.datastream.streams.windowed import WindowedStream
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ("KeyedStream",)
 
 
-class KeyedStream(DataStream):
+class KeyedStream(UnnamedStream):
     """A stream whose operators have state and timers for each key."""
 
     def __init__(
@@ -41,6 +44,41 @@ class KeyedStream(DataStream):
     ) -> None:
         super().__init__(environment, edges, side_type)
         self._key = partitioning
+
+    def shuffle(self) -> NoReturn:
+        """Refuse: the keys say where records go."""
+        self._refuse_partitioning()
+
+    def rebalance(self) -> NoReturn:
+        """Refuse: the keys say where records go."""
+        self._refuse_partitioning()
+
+    def rescale(self) -> NoReturn:
+        """Refuse: the keys say where records go."""
+        self._refuse_partitioning()
+
+    def forward(self) -> NoReturn:
+        """Refuse: the keys say where records go."""
+        self._refuse_partitioning()
+
+    def broadcast(self, *broadcast_state_descriptors: MapStateDescriptor) -> NoReturn:
+        """Refuse: the keys say where records go."""
+        self._refuse_partitioning()
+
+    def partition_custom(
+        self,
+        partitioner: Callable[[Any, int], int] | Partitioner,
+        key_selector: Callable[[Any], Any] | KeySelector,
+    ) -> NoReturn:
+        """Refuse: the keys say where records go."""
+        self._refuse_partitioning()
+
+    @staticmethod
+    def _refuse_partitioning() -> NoReturn:
+        raise UnsupportedOperationError(
+            "The partitioning of a KeyedStream cannot be overridden.",
+            hint="Call this on the stream before key_by.",
+        )
 
     def process(  # type: ignore[override]  # PyFlink narrows the argument here
         self, func: KeyedProcessFunction, output_type: TypeInformation | None = None

@@ -331,6 +331,12 @@ class DataStream(NamedStream):
         text = partial(java_text, type_info=self.get_type())
         return self._add_sink("Print to Std. Out", PrintSink(sink_identifier, format=text))
 
+    def print_to_err(self, sink_identifier: str | None = None) -> DataStreamSink:
+        """Print each record on standard error, as `printToErr` of Java Flink."""
+        text = partial(java_text, type_info=self.get_type())
+        sink = PrintSink(sink_identifier, standard_error=True, format=text)
+        return self._add_sink("Print to Std. Err", sink)
+
     def execute_and_collect(
         self, job_execution_name: str | None = None, limit: int | None = None
     ) -> CloseableIterator | list[Any]:
