@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from millpond.datastream.state import (
@@ -222,11 +222,16 @@ class _TtlListState(_TtlState, ListState[Any]):
 
     __slots__ = ()
 
-    def get(self) -> list[Any]:
-        pairs = list(self._stored.get())
+    def get(self) -> Iterable[Any]:
+        stored = self._stored.get()
+        now = self._clock.now_ms()
+        policy = self._policy
+        if not (isinstance(stored, list) or policy.refresh_on_read or policy.return_expired):
+            # Too long to be held; what expired is left to the clean-up in the background.
+            return _UnexpiredElements(stored, now - self._ttl_ms)
+        pairs = list(stored)
         if not pairs:
             return pairs
-        now = self._clock.now_ms()
         kept = [pair for pair in pairs if pair[0] + self._ttl_ms > now]
         if self._policy.refresh_on_read:
             self._stored.update([(now, pair[1]) for pair in kept])
@@ -261,6 +266,21 @@ class _TtlListState(_TtlState, ListState[Any]):
             if value is None:
                 self._refuse_none("added to a list state")
             self._refuse(value, self._coder, "list element")
+
+
+@final
+class _UnexpiredElements:
+    """The elements of a long list that were alive at one moment; iterable again and again."""
+
+    __slots__ = ("_not_after_ms", "_pairs")
+
+    def __init__(self, pairs: Iterable[tuple[int, Any]], not_after_ms: int) -> None:
+        self._pairs = pairs
+        self._not_after_ms = not_after_ms
+
+    def __iter__(self) -> Iterator[Any]:
+        not_after_ms = self._not_after_ms
+        return (value for time_ms, value in self._pairs if time_ms > not_after_ms)
 
 
 @final

@@ -179,6 +179,26 @@ def test_expired_elements_of_a_long_list_are_left_out(plain):
     assert len(plain.snapshots.content(handle.stream)) < (len(kept) + 2) * (ELEMENT_BYTES + 32)
 
 
+def test_a_long_list_with_ttl_is_iterated_lazily(plain):
+    descriptor = ListStateDescriptor("list", Types.LONG())
+    descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.milliseconds(100)).build())
+    backend = plain.create()
+    state = state_of(backend, descriptor)
+    with at_key(backend, 1):
+        state.add_all(range(3000))
+        plain.clock.advance(60)
+        state.add_all(range(3000, 6000))
+        backend._flush()
+        plain.clock.advance(60)
+        alive = state.get()
+        assert not isinstance(alive, list)
+        state.add(-1)
+        assert list(alive) == list(range(3000, 6000))
+        plain.clock.advance(60)
+        assert list(alive) == list(range(3000, 6000))
+        assert list(state.get()) == [-1]
+
+
 def test_a_long_value_that_is_no_list_comes_back(harness):
     descriptor = ValueStateDescriptor("value", BYTES)
     backend = harness.create()
