@@ -19,6 +19,7 @@ from millpond.datastream.functions import KeyedProcessFunction, MapFunction
 from millpond.datastream.state import ValueStateDescriptor
 from millpond.engines.termination import Termination
 from millpond.errors import InvalidProgramError, MillpondError
+from millpond.operators.external_sort import ExternalSort
 
 
 class Seen(SinkWriter, Sink):
@@ -234,3 +235,19 @@ def test_the_runtime_mode(seen, mode, results):
     values = [value for batch in batches for value in batch]
     assert len(values) == results
     assert sorted(values)[-2:] == [12, 16]
+
+
+@pytest.mark.option("millpond.sort-memory")
+@pytest.mark.parametrize(("memory", "spills"), [("1 kb", True), ("16 mb", False)])
+def test_the_memory_for_sorting(mill, monkeypatch, memory, spills):
+    spilled = []
+    spill = ExternalSort._spill
+    monkeypatch.setattr(ExternalSort, "_spill", lambda sort: (spilled.append(1), spill(sort)))
+
+    def describe(env, ledger):
+        texts = env.from_source(CollectionSource([f"{n:0100}" for n in range(500)]), None, "texts")
+        texts.key_by(lambda value: value, Types.STRING()).reduce(lambda a, b: a)
+
+    options = {"execution.runtime-mode": "BATCH", "millpond.sort-memory": memory}
+    mill.run({**options, "execution.checkpointing.interval": None}, describe=describe)
+    assert (spilled != []) == spills

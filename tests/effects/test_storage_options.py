@@ -13,6 +13,7 @@ from millpond.datastream.connectors.collection import CollectionSource
 from millpond.datastream.functions import KeyedProcessFunction
 from millpond.datastream.state import ValueStateDescriptor
 from millpond.errors import MillpondError
+from millpond.filesystem import get_file_system
 from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
 
 JOB = "0b5e" * 8
@@ -188,18 +189,25 @@ class Pieces:
 
 
 @pytest.mark.option("execution.checkpointing.write-buffer-size")
-def test_the_write_buffer(make_mill):
+def test_the_write_buffer(make_mill, tmp_path):
+    """Of local files: what goes to another machine is collected first."""
+
     def pieces_of(size):
-        mill = make_mill()
-        pieces = Pieces(mill.files)
+        pieces = []
 
         def resolve(url):
-            return pieces, mill.resolve(url)[1]
+            file_system, path = get_file_system(url)
+            pieces.append(Pieces(file_system))
+            return pieces[-1], path
 
-        mill.run({"execution.checkpointing.write-buffer-size": size}, resolve=resolve)
-        return len(pieces.sizes)
+        options = {
+            "execution.checkpointing.dir": (tmp_path / size).as_uri(),
+            "execution.checkpointing.write-buffer-size": size,
+        }
+        make_mill().run(options, resolve=resolve)
+        return sum(len(each.sizes) for each in pieces)
 
-    assert pieces_of("100") > pieces_of("1000000")
+    assert pieces_of("100") > pieces_of("1000000") > 0
 
 
 @pytest.mark.option("pekko.framesize")
