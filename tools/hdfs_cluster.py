@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent / "hdfs"
 FETCH_SECONDS = 300
+# Without the second, WebHDFS answers every request with code 500 on Java 17.
+_JVM_OPTIONS = ("-Xmx512m", "--add-opens=java.base/java.lang=ALL-UNNAMED")
 _ANSWER = re.compile(r"hdfs=(\d+) webhdfs=(\d+)")
 
 
@@ -52,7 +54,7 @@ def hdfs_cluster() -> Iterator[HdfsUrls]:
         program = str(HERE / "HdfsCluster.java")
         with log.open("w") as errors:
             process = subprocess.Popen(
-                [java, "-Xmx512m", "-cp", class_path, program, data],
+                [java, *_JVM_OPTIONS, "-cp", class_path, program, data],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -70,6 +70,7 @@ def command(
     The tasks run in a worker process; when it dies it is replaced and goes on from the last
     checkpoint, as the restart strategy says.
     """
+    from millpond.cli.restore_output import RestoreOutput
     from millpond.datastream.engine import Launch, LaunchWith
     from millpond.engines.embedded import EmbeddedEngine
     from millpond.engines.supervised import SupervisedEngine
@@ -89,7 +90,9 @@ def command(
     engine = (
         EmbeddedEngine(job_id=job_id, resume=resume, controlled=True)
         if in_process
-        else SupervisedEngine(job_id=job_id, resume=resume, controlled=True)
+        else SupervisedEngine(
+            job_id=job_id, resume=resume, controlled=True, listener=RestoreOutput()
+        )
     )
     sys.argv = [str(job), *arguments]
     sys.path.insert(0, str(job.resolve().parent))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from millpond.common.job_status import JobStatus
     from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
-    from millpond.runtime.message import Progress
+    from millpond.runtime.message import Progress, RestoreProgress
 
 __all__ = ("JobListener",)
 
@@ -25,6 +25,9 @@ class JobListener:
 
     def on_progress(self, progress: Progress) -> None:
         """The sources have come further."""
+
+    def on_restore(self, progress: RestoreProgress) -> None:
+        """A restore has come further; at most five times a second, never for short ones."""
 
     def on_checkpoints(self, coordinator: CheckpointCoordinator) -> None:
         """A checkpoint was triggered, completed or given up."""

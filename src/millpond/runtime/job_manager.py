@@ -43,6 +43,7 @@ from millpond.runtime.message import (
     InputEnded,
     NotifyComplete,
     Progress,
+    RestoreProgress,
     Running,
     StopSources,
     ToWorker,
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
 __all__ = ("JobListener", "JobManager", "JobParameters")
 
 _logger = logging.getLogger(__name__)
-
 
 _FATAL = (
     ConfigurationError,
@@ -385,6 +385,8 @@ class JobManager:
         if isinstance(message, Acknowledge):
             self.coordinator.acknowledge(message)
             self._listener.on_checkpoints(self.coordinator)
+        elif isinstance(message, RestoreProgress):
+            self._listener.on_restore(message)
         elif isinstance(message, Progress):
             self._records = message.records
             self._listener.on_progress(message)
@@ -410,9 +412,8 @@ class JobManager:
         received = self._collected.get(collect_id, message.offset)
         self._collected[collect_id] = max(received, end)
         if received < end:
-            self._listener.on_collected(
-                collect_id, message.values[max(0, received - message.offset) :]
-            )
+            values = message.values[max(0, received - message.offset) :]
+            self._listener.on_collected(collect_id, values)
 
     def _send(self, message: ToWorker) -> None:
         if self._connection is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from traceback import format_tb
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ __all__ = (
     "NotifyComplete",
     "Progress",
     "Restore",
+    "RestorePhase",
+    "RestoreProgress",
     "Running",
     "StopSources",
     "ToWorker",
@@ -119,6 +122,31 @@ class Running:
     restore_ms: int
 
 
+class RestorePhase(enum.StrEnum):
+    """What a restore is at: reading and verifying files, or opening the functions."""
+
+    READING = "reading"
+    OPENING = "opening"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreProgress:
+    """How far a restore is: bytes of the snapshot's files, read and in all."""
+
+    checkpoint_id: int
+    phase: RestorePhase
+    done_bytes: int
+    total_bytes: int
+    elapsed_ms: int
+
+    @property
+    def remaining_ms(self) -> int | None:
+        """How long the reading will take at the pace so far; None where there was none yet."""
+        if not self.done_bytes:
+            return None
+        return self.elapsed_ms * (self.total_bytes - self.done_bytes) // self.done_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
     """One subtask's part of a checkpoint is written.
@@ -199,4 +227,14 @@ class Finished:
     """All tasks are closed in good order."""
 
 
-FromWorker = Running | Acknowledge | Decline | InputEnded | Progress | Collected | Failed | Finished
+FromWorker = (
+    RestoreProgress
+    | Running
+    | Acknowledge
+    | Decline
+    | InputEnded
+    | Progress
+    | Collected
+    | Failed
+    | Finished
+)

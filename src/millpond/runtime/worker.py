@@ -37,6 +37,7 @@ from millpond.runtime.message import (
     TriggerCheckpoint,
 )
 from millpond.runtime.metric_reporters import MetricReporters
+from millpond.runtime.restore_progress import RestoreTracker
 from millpond.runtime.settings import RuntimeSettings
 from millpond.runtime.source_alignment import SourceAlignment
 from millpond.runtime.state_store import open_state_store
@@ -165,6 +166,9 @@ class Worker:
         if any(node.keyed is not None for node in nodes):
             # A job without keys starts faster for not loading a store.
             self._store = open_state_store(deploy.backend, deploy.configuration)
+        restoring = None
+        if deploy.restore is not None:
+            restoring = RestoreTracker(deploy.restore, self._clock, self._send)
         metrics = MetricRegistry()
         if settings.local_recovery:
             directory = local_state_directory(deploy.configuration, deploy.job_id)
@@ -172,7 +176,7 @@ class Worker:
         copies = self._copies
         surroundings = TaskSurroundings(
             store=self._store,
-            reader=self._reader(deploy.restore, copies),
+            reader=self._reader(deploy.restore, copies, restoring),
             resolve=self._resolve,
             clock=self._clock,
             metrics=metrics,
@@ -186,6 +190,8 @@ class Worker:
         self._tasks = build_tasks(deploy, surroundings)
         for task in self._tasks:
             task.copies = copies
+        if restoring is not None:
+            restoring.opening()
         # Receivers first: a source may emit as soon as it is open.
         for task in reversed(self._tasks):
             task.open()
@@ -205,9 +211,16 @@ class Worker:
             self._urgent.set_pace(self._tasks)
         self._send(Running(round((self._clock.monotonic() - started) * 1000)))
 
-    def _reader(self, restore: Restore | None, copies: LocalCopies | None) -> SnapshotReader:
+    def _reader(
+        self,
+        restore: Restore | None,
+        copies: LocalCopies | None,
+        restoring: RestoreTracker | None,
+    ) -> SnapshotReader:
         source = SnapshotSource(None, {}) if restore is None else restore.source
-        reader = source.reader(resolve=self._resolve, retry=Retry(clock=self._clock))
+        progress = None if restoring is None else restoring.add
+        retry = Retry(clock=self._clock)
+        reader = source.reader(resolve=self._resolve, retry=retry, progress=progress)
         if copies is None or not source.checksums:
             return reader
         return LocalFirstReader(reader, copies, source.checksums)
