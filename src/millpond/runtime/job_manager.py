@@ -110,8 +110,7 @@ class JobManager:
         self._savepoint_path: str | None = None
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._over = False
-        # A signal may interrupt the thread that holds it.
-        self._over_lock = threading.RLock()
+        self._over_lock = threading.RLock()  # a signal may interrupt the thread that holds it
         self._ran = False
         self.status = JobStatus.CREATED
         self.outcome: JobOutcome | None = None
