@@ -16,7 +16,8 @@ from millpond.common import (
     WatermarkStrategy,
 )
 from millpond.common.configuration import Configuration
-from millpond.datastream import StreamExecutionEnvironment
+from millpond.configuration.options.rocksdb import TIMER_STORE
+from millpond.datastream import EmbeddedRocksDBStateBackend, StreamExecutionEnvironment
 from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
 from millpond.datastream.engine import Launch, LaunchWith
 from millpond.datastream.functions import (
@@ -335,3 +336,30 @@ def test_a_quiet_split_does_not_hold_the_others_back(job):
     results, waited_ms = job(describe, 10)
     assert sorted(results) == sorted([(0, 1), *((start, 1) for start in range(0, 900, 100))])
     assert waited_ms >= 100
+
+
+@pytest.mark.parametrize("timers", ["HEAP", "ROCKSDB"])
+def test_at_the_end_event_timers_fire_and_timers_by_the_clock_do_not(job, timers):
+    class Both(KeyedProcessFunction):
+        def process_element(self, value, ctx):
+            service = ctx.timer_service()
+            service.register_event_time_timer((1 << 63) - 1)
+            service.register_event_time_timer(value[1] + 1_000_000)
+            service.register_processing_time_timer(service.current_processing_time() + 1_000_000)
+
+        def on_timer(self, timestamp, ctx):
+            yield (ctx.time_domain().name, timestamp)
+
+    def describe(env):
+        env.set_state_backend(EmbeddedRocksDBStateBackend())
+        env.configure(Configuration.from_dict({TIMER_STORE.key: timers}))
+        stream = read(env, "busy", [1, 2], ASCENDING, bounded=True)
+        return stream.key_by(lambda value: value[0], Types.STRING()).process(Both())
+
+    results, waited_ms = job(describe, 9)
+    assert results == [
+        ("EVENT_TIME", 1_000_001),
+        ("EVENT_TIME", 1_000_002),
+        ("EVENT_TIME", (1 << 63) - 1),
+    ]
+    assert waited_ms < 1_000_000
