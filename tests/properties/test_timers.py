@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from millpond.configuration.options.rocksdb import TimerStore
@@ -121,7 +121,11 @@ def test_timers(tmp_path, stores, examples):
     restores = st.tuples(st.sampled_from(stores), st.integers(1, 3))
     steps = st.lists(st.one_of(changes, changes, times, restores), max_size=30)
 
-    @settings(max_examples=examples, deadline=None)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(steps)
     def run(script):
         model, subtasks = Model(), Subtasks(tmp_path)

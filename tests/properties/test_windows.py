@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from millpond.common.typeinfo import Types
@@ -341,7 +341,11 @@ EVERY_STORE = [
 @pytest.mark.parametrize("combined", [True, False], ids=["reduced", "listed"])
 @pytest.mark.parametrize("kind", ["tumbling", "sliding", "session"])
 def test_windows_recover(tmp_path, stores, examples, kind, combined):
-    @settings(max_examples=examples, deadline=None)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(
         size=st.integers(1, 30),
         slide=st.integers(1, 30),
