@@ -38,7 +38,7 @@ $(VENV)/.hdfs: $(VENV)/.development
 
 # Against a NameNode and a DataNode on loopback; needs Java 11+ and Maven, and says so without.
 test-hdfs: $(VENV)/.hdfs $(VENV)/.data
-	$(BIN)/python -m pytest --run-hdfs -p no:randomly -rs tests/remote/test_hdfs.py
+	$(BIN)/python -m pytest --run-hdfs -p no:randomly -rs tests/remote/test_hdfs.py $(HDFS_ARGUMENTS)
 
 # Savepoints to Apache Flink and back; needs Java 11+, and installs PyFlink beside .venv.
 FLINK_ARGUMENTS ?=

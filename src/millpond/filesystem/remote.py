@@ -193,7 +193,11 @@ class FsspecFileSystem(FileSystem):
             # Some drivers remove a directory with all that is in it.
             if self._driver.ls(path, detail=False):
                 raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
-            self._driver.rmdir(path)
+            if "webhdfs" in self._protocols:
+                # Its rmdir does nothing; HDFS deletes only an empty directory here.
+                self._driver.rm(path, recursive=False)
+            else:
+                self._driver.rmdir(path)
 
     def make_directories(self, path: str) -> None:
         """Create a directory and its parents where the file system has directories."""
