@@ -10,8 +10,8 @@ from millpond.checkpoint.completed import CompletedCheckpoint
 from millpond.checkpoint.listing import list_checkpoints
 from millpond.checkpoint.loading import load_checkpoint
 from millpond.checkpoint.location import CheckpointLocation
-from millpond.checkpoint.pointer import LatestPointer
 from millpond.checkpoint.retention import JobEnd, is_retained
+from millpond.checkpoint.savepoint_pointer import SavepointPointer
 from millpond.checkpoint.shared_registry import RestoreMode, SharedStateRegistry
 from millpond.checkpoint.storage_failure import delete_quietly
 from millpond.checkpoint.stream_walk import streams_of
@@ -49,7 +49,6 @@ class CompletedCheckpointStore:
     Args:
         storage: where checkpoints go.
         retained: how many are kept; 1 or more.
-        pointer: told about every new latest checkpoint.
         result: told when the job has finished, before its checkpoints are deleted.
         resolve: how a URL becomes a file system.
     """
@@ -58,7 +57,6 @@ class CompletedCheckpointStore:
         "_checkpoints",
         "_garbage",
         "_highest_id",
-        "_pointer",
         "_registry",
         "_resolve",
         "_result",
@@ -73,7 +71,6 @@ class CompletedCheckpointStore:
         storage: CheckpointStorage,
         *,
         retained: int = 1,
-        pointer: LatestPointer | None = None,
         result: ResultMarker | None = None,
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
@@ -81,7 +78,6 @@ class CompletedCheckpointStore:
             raise ConfigurationError("At least one checkpoint must be retained.", value=retained)
         self._storage = storage
         self._retained = retained
-        self._pointer = pointer
         self._result = result
         self._resolve = resolve
         self._registry = SharedStateRegistry()
@@ -93,7 +89,7 @@ class CompletedCheckpointStore:
         self._settled = (
             None
             if directory is None
-            else LatestPointer(join(directory.url, SETTLED_FILE_NAME), resolve=resolve)
+            else SavepointPointer(join(directory.url, SETTLED_FILE_NAME), resolve=resolve)
         )
 
     @property
@@ -220,8 +216,6 @@ class CompletedCheckpointStore:
         if location.is_savepoint:
             return checkpoint
         self._checkpoints.append(checkpoint)
-        if self._pointer is not None and location.directory is not None:
-            self._pointer.write(checkpoint)
         self._subsume(needed_from)
         return checkpoint
 
@@ -297,8 +291,6 @@ class CompletedCheckpointStore:
             if checkpoint.external_path not in self._unowned:
                 self._garbage.append((checkpoint.location, ()))
         self._garbage.append((None, self._registry.release_unused(self._highest_id + 1)))
-        if self._pointer is not None:
-            self._pointer.clear()
         self._collect_garbage()
         if self._settled is not None and not self._garbage:
             # Last: while an older checkpoint is there, nobody may go on from it.

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from millpond.checkpoint.completed_store import CompletedCheckpointStore
+from millpond.checkpoint.completed_store import SETTLED_FILE_NAME, CompletedCheckpointStore
 from millpond.checkpoint.loading import load_checkpoint
-from millpond.checkpoint.pointer import LatestPointer
 from millpond.checkpoint.retention import CheckpointRetention, JobEnd
+from millpond.checkpoint.savepoint_pointer import SavepointPointer
 from millpond.checkpoint.shared_registry import RestoreMode
 from millpond.checkpoint.storage import JobManagerCheckpointStorage
 from millpond.errors import CheckpointStorageError, ConfigurationError, SnapshotCorruptedError
@@ -257,30 +257,20 @@ def test_checkpoints_in_memory():
     assert store.latest is None
 
 
-def test_the_pointer_names_the_latest(job, tmp_path):
-    pointer = LatestPointer(str(tmp_path / "ha" / "latest"))
-    assert pointer.read() is None
-    store = CompletedCheckpointStore(job.storage, pointer=pointer)
-    job.store = store
-    for number in (1, 2):
-        checkpoint = job.checkpoint(number)
-        assert pointer.read() == checkpoint.external_path
-    path = tmp_path / "ha" / "latest"
-    for damaged in (b"", path.read_bytes()[:-1], b"3" + path.read_bytes()[1:]):
+def test_the_pointer_names_the_savepoint_that_ended_the_job(job):
+    job.checkpoint(1)
+    savepoint = job.checkpoint(2)
+    job.store.settle(savepoint)
+    path = Path(job.root, job.job_id, SETTLED_FILE_NAME)
+    pointer = SavepointPointer(str(path))
+    assert pointer.read() == savepoint.external_path
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-1], b"3" + whole[1:]):
         path.write_bytes(damaged)
-        with pytest.raises(SnapshotCorruptedError, match="pointer"):
+        with pytest.raises(SnapshotCorruptedError, match="pointer to the savepoint"):
             pointer.read()
-    store.close(JobEnd.FINISHED, CheckpointRetention.RETAIN_ON_CANCELLATION)
+    pointer.clear()
     assert pointer.read() is None
-
-
-def test_a_pointer_that_cannot_be_written_does_not_fail_the_checkpoint(job, tmp_path, caplog):
-    (tmp_path / "file").write_bytes(b"")
-    job.store = CompletedCheckpointStore(
-        job.storage, pointer=LatestPointer(str(tmp_path / "file" / "latest"))
-    )
-    assert job.checkpoint(1).checkpoint_id == 1
-    assert "Cannot write" in caplog.text
 
 
 def test_files_that_flink_wrote_may_be_reused_without_a_checksum(make_job, read_all):

@@ -6,6 +6,10 @@ __all__ = ("prefixes_and_reasons", "reason_for")
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
+        "a new process finds the latest checkpoint by listing those of its --job-id",
+        ("high-availability",),
+    ),
+    (
         "Millpond has no cluster",
         (
             "jobmanager.",
@@ -16,7 +20,6 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "slotmanager.",
             "slot.",
             "heartbeat.",
-            "high-availability",
             "kubernetes.",
             "yarn.",
             "zookeeper.",

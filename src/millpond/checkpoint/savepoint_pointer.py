@@ -1,4 +1,4 @@
-"""The file that names a job's latest completed checkpoint, so that a new process finds it."""
+"""The file that names the savepoint a job stopped at, which stands outside the job's directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from millpond.checkpoint.checksum import checksum_of
 from millpond.checkpoint.storage_failure import reported
-from millpond.errors import CheckpointStorageError, SnapshotCorruptedError
+from millpond.errors import SnapshotCorruptedError
 from millpond.filesystem import get_file_system
 from millpond.filesystem.path import directory_of
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from millpond.checkpoint.completed import CompletedCheckpoint
     from millpond.filesystem import FileSystemResolver
 
-__all__ = ("LatestPointer",)
+__all__ = ("SavepointPointer",)
 
 _logger = logging.getLogger(__name__)
 
 
 @final
-class LatestPointer:
-    """One small file, replaced whole: the checkpoint's URL, its id, and their CRC-32C.
+class SavepointPointer:
+    """One small file, replaced whole: the savepoint's URL, its id, and their CRC-32C.
 
-    Used by one thread.
+    Checkpoints need none: listing them is what finds the latest (decision 0084). Used by one
+    thread.
     """
 
     __slots__ = ("_file_system", "_path")
@@ -32,30 +33,23 @@ class LatestPointer:
     def __init__(self, url: str, *, resolve: FileSystemResolver = get_file_system) -> None:
         self._file_system, self._path = resolve(url)
 
-    def write(self, checkpoint: CompletedCheckpoint) -> None:
-        """Name a checkpoint. A failure is logged: the checkpoint is complete all the same."""
-        try:
-            self.put(checkpoint)
-        except CheckpointStorageError as error:
-            _logger.warning("%s", error)
-
-    def put(self, checkpoint: CompletedCheckpoint) -> None:
-        """Name a checkpoint, durably. Raises CheckpointStorageError."""
-        line = f"{checkpoint.checkpoint_id} {checkpoint.external_path}\n".encode()
+    def put(self, savepoint: CompletedCheckpoint) -> None:
+        """Name a savepoint, durably. Raises CheckpointStorageError."""
+        line = f"{savepoint.checkpoint_id} {savepoint.external_path}\n".encode()
         data = line + f"{checksum_of(line).crc32c:08x}\n".encode()
-        with reported("write the pointer to a checkpoint", self._file_system.url(self._path)):
+        with reported("write the pointer to the savepoint", self._file_system.url(self._path)):
             self._file_system.make_directories(directory_of(self._path))
             self._file_system.write_bytes(self._path, data)
 
     def read(self) -> str | None:
-        """Return the URL of the latest checkpoint, None if none was named.
+        """Return the URL of the savepoint, None if none was named.
 
         Raises:
             SnapshotCorruptedError: the file is damaged.
             CheckpointStorageError: it cannot be read.
         """
         url = self._file_system.url(self._path)
-        with reported("read the pointer to the latest checkpoint", url):
+        with reported("read the pointer to the savepoint", url):
             try:
                 data = self._file_system.read_bytes(self._path)
             except FileNotFoundError:
@@ -63,8 +57,8 @@ class LatestPointer:
         line, newline, rest = data.partition(b"\n")
         if rest != f"{checksum_of(line + newline).crc32c:08x}\n".encode():
             raise SnapshotCorruptedError(
-                "The pointer to the latest checkpoint is damaged.",
-                hint="Delete it and name the checkpoint to start from.",
+                "The pointer to the savepoint that the job stopped at is damaged.",
+                hint="Delete it and name the savepoint to start from: --from-savepoint PATH.",
                 path=url,
             )
         return line.decode().partition(" ")[2]
