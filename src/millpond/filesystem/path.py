@@ -11,7 +11,8 @@ def join(directory: str, *names: str) -> str:
     >>> join("s3://bucket/flink/", "shared", "a")
     's3://bucket/flink/shared/a'
     """
-    return "/".join((directory.rstrip("/"), *names))
+    root = _root_of(directory)
+    return "/".join((root + directory[len(root) :].rstrip("/"), *names))
 
 
 def name_of(path: str) -> str:
@@ -20,8 +21,13 @@ def name_of(path: str) -> str:
 
 
 def directory_of(path: str) -> str:
-    """Return everything before the last name of a path or URL; `/` for a name in the root."""
-    return path.rstrip("/").rpartition("/")[0] or "/"
+    """Return everything before the last name of a path or URL; the root for a name in it.
+
+    >>> directory_of("/checkpoints"), directory_of("file:///checkpoints")
+    ('/', 'file:///')
+    """
+    root = _root_of(path)
+    return root + (path[len(root) :].rstrip("/").rpartition("/")[0] or "/")
 
 
 def is_plain_name(name: str) -> bool:
@@ -38,3 +44,15 @@ def scheme_of(url: str) -> str:
     if not colon or len(scheme) < 2 or not scheme.isascii() or not scheme[0].isalpha():
         return ""
     return scheme.lower() if all(mark.isalnum() or mark in "+-." for mark in scheme) else ""
+
+
+def _root_of(url: str) -> str:
+    """Return what stands before the path in a URL: scheme and host; empty for a bare path."""
+    scheme = scheme_of(url)
+    if not scheme:
+        return ""
+    length = len(scheme) + 1
+    if url.startswith("//", length):
+        host_end = url.find("/", length + 2)
+        length = len(url) if host_end < 0 else host_end
+    return url[:length]

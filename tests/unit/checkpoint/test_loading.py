@@ -79,6 +79,13 @@ def test_missing_metadata_names_the_neighbours(completed):
         load_checkpoint("")
 
 
+@pytest.mark.parametrize("url", ["/no-such-snapshot", "file:///no-such-snapshot"])
+def test_a_missing_directory_under_the_root_is_missing(url):
+    with pytest.raises(CheckpointNotFoundError, match="no complete checkpoint") as caught:
+        load_checkpoint(url)
+    assert caught.value.context["path"] == "file:///no-such-snapshot"
+
+
 def test_a_snapshot_of_ours_without_the_checksum_file_is_damaged(completed):
     (directory_of(completed) / "_checksums").unlink()
     with pytest.raises(SnapshotCorruptedError, match="_checksums"):
