@@ -123,6 +123,15 @@ class CheckpointCoordinator:
         self._requests.sort(key=lambda each: each.options.kind is not SnapshotKind.SAVEPOINT)
         return request.future
 
+    def request_last(
+        self,
+        snapshot_options: SnapshotOptions | None = None,
+        target_directory: str | None = None,
+    ) -> Future[CompletedCheckpoint]:
+        """Ask for the one that the attempt ends with: no periodic one is triggered any more."""
+        self._next_periodic = float("inf")
+        return self.request(snapshot_options or self.checkpoint_options(), target_directory)
+
     def tick(self) -> None:
         """Trigger what is due and give up what takes too long."""
         if not self._running:

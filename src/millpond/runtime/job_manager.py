@@ -459,12 +459,12 @@ class JobManager:
                 self._take_final(self._stop)
         elif self._parameters.checkpointing_enabled:
             # What two-phase sinks hold becomes visible only with a checkpoint that covers it.
-            self._final_checkpoint = self.coordinator.request(self.coordinator.checkpoint_options())
+            self._final_checkpoint = self.coordinator.request_last()
         else:
             self._finish()
 
     def _take_final(self, stop: StopRequest) -> None:
-        stop.savepoint = self.coordinator.request(stop.snapshot_options, stop.target_directory)
+        stop.savepoint = self.coordinator.request_last(stop.snapshot_options, stop.target_directory)
 
     def _watch_final_checkpoint(self) -> None:
         if self._ending:

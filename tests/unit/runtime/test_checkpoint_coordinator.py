@@ -117,6 +117,17 @@ def test_without_an_interval_there_are_only_those_asked_for():
     assert future.result(0).checkpoint_id == 1
 
 
+def test_after_the_last_one_there_are_no_periodic_ones_until_the_next_attempt():
+    one = Setting()
+    one.coordinator.request_last(one.coordinator.checkpoint_options())
+    assert one.pass_ms(100) == [("triggercheckpoint", 1)]
+    assert one.complete(1) == [("notifycomplete", 1)]
+    assert one.pass_ms(10**6) == []
+    one.coordinator.stop("restarted")
+    one.coordinator.start()
+    assert one.pass_ms(100) == [("triggercheckpoint", 2)]
+
+
 def test_one_at_a_time_unless_more_are_allowed():
     one = Setting()
     one.pass_ms(100)
