@@ -11,6 +11,7 @@ from millpond.runtime.watermark_valve import WatermarkValve, combine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from millpond.clock import Clock
     from millpond.runtime.channel import Channel
     from millpond.runtime.pace import Pace
 
@@ -48,10 +49,16 @@ class InputGate:
     So what a task does depends only on what its channels hold. A channel that delivered a barrier
     is blocked until all others did (Flink's aligned, exactly-once barriers); with `aligned` false
     nothing blocks (at least once).
+
+    Attributes:
+        alignment_ms: from the first barrier to the last of the latest checkpoint.
     """
 
-    def __init__(self, channels: Sequence[Channel], *, aligned: bool = True) -> None:
+    def __init__(self, channels: Sequence[Channel], clock: Clock, *, aligned: bool = True) -> None:
         self.channels = channels
+        self.alignment_ms = 0.0
+        self._clock = clock
+        self._first_barrier_at = 0.0
         self._aligned = aligned
         self._watermark = MIN_WATERMARK
         self._idle = False
@@ -146,12 +153,14 @@ class InputGate:
             # A newer barrier means that the older checkpoint was given up.
             self._release()
             self._barrier = barrier
+            self._first_barrier_at = self._clock.monotonic()
         elif barrier.checkpoint_id < current.checkpoint_id:
             return
         self._delivered.add(index)
         channel.blocked = self._aligned
         if len(self._delivered) == len(self.channels):
             self._release()
+            self.alignment_ms = (self._clock.monotonic() - self._first_barrier_at) * 1000
             reader.process_barrier(barrier)
 
     def _release(self) -> None:

@@ -56,6 +56,7 @@ class SubtaskSnapshot:
         streams: CheckpointStreams,
         clock: Clock,
         start_delay_ms: float,
+        alignment_ms: float,
         synchronous_ms: float,
         in_flight: bytes | None = None,
         copies: LocalCopies | None = None,
@@ -71,6 +72,7 @@ class SubtaskSnapshot:
         self._streams = streams
         self._clock = clock
         self._start_delay_ms = start_delay_ms
+        self._alignment_ms = alignment_ms
         self._synchronous_ms = synchronous_ms
         self._in_flight = in_flight
         self._copies = copies
@@ -112,6 +114,7 @@ class SubtaskSnapshot:
             state_bytes=sum(state.size for state in states.values()),
             persisted_in_flight_bytes=len(self._in_flight or b""),
             is_unaligned=self._in_flight is not None,
+            alignment_ms=self._alignment_ms,
         )
         return Acknowledge(
             self.checkpoint_id,

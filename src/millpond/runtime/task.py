@@ -179,7 +179,7 @@ class Task:
         for operator in self.operators:
             operator.prepare_snapshot(barrier.checkpoint_id)
         self._broadcast(barrier)
-        self._capture(barrier, started, None)
+        self._capture(barrier, started, self._gate.alignment_ms)
 
     def overtake(self, barrier: CheckpointBarrier, codec: InFlightCodec) -> None:
         """Take part in an unaligned checkpoint: capture the state and what channels hold, now.
@@ -193,14 +193,20 @@ class Task:
         in_flight = None
         if self._gate.channels:
             in_flight = codec.encode(self._gate.channels, self.subtask_index)
-        self._capture(barrier, started, in_flight)
+        self._capture(barrier, started, 0.0, in_flight)
 
     def resume(self) -> None:
         """Take up event time where an unaligned checkpoint left it."""
         self._gate.resume(self)
 
-    def _capture(self, barrier: CheckpointBarrier, started: float, in_flight: bytes | None) -> None:
-        start_delay_ms = max(0, self._clock.now_ms() - barrier.timestamp_ms)
+    def _capture(
+        self,
+        barrier: CheckpointBarrier,
+        started: float,
+        alignment_ms: float,
+        in_flight: bytes | None = None,
+    ) -> None:
+        start_delay_ms = max(0, self._clock.now_ms() - barrier.timestamp_ms - alignment_ms)
         streams = barrier.location.streams(resolve=self._resolve, retry=Retry(clock=self._clock))
         writing: SnapshotStreams = streams
         copies = self.copies if isinstance(streams, FileSnapshotStreams) else None
@@ -243,6 +249,7 @@ class Task:
                 streams,
                 self._clock,
                 start_delay_ms,
+                alignment_ms,
                 (self._clock.monotonic() - started) * 1000,
                 in_flight,
                 copies,

@@ -160,7 +160,7 @@ class _Builder:
             if edge.target_vertex == vertex.vertex_id
             for sender in self._channels[number]
         ]
-        return InputGate(channels, aligned=self._around.aligned)
+        return InputGate(channels, self._around.clock, aligned=self._around.aligned)
 
     def _build_operator(
         self,

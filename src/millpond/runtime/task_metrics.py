@@ -11,9 +11,10 @@ __all__ = ("SubtaskCheckpointMetrics",)
 class SubtaskCheckpointMetrics:
     """Durations in ms and sizes in bytes of one subtask's part of a checkpoint.
 
-    `synchronous_ms` is the pause of the task; `checkpointed_bytes` were written now, `state_bytes`
-    includes files of earlier checkpoints. `persisted_in_flight_bytes` are part of both: records
-    that an unaligned checkpoint overtook.
+    `start_delay_ms` is from the trigger to the first barrier, `alignment_ms` from there to the
+    last, 0 in an unaligned checkpoint, `synchronous_ms` the pause of the task.
+    `checkpointed_bytes` were written now, `state_bytes` includes files of earlier checkpoints.
+    `persisted_in_flight_bytes` are part of both: records that an unaligned checkpoint overtook.
     """
 
     start_delay_ms: float
@@ -23,3 +24,4 @@ class SubtaskCheckpointMetrics:
     state_bytes: int
     persisted_in_flight_bytes: int = 0
     is_unaligned: bool = False
+    alignment_ms: float = 0.0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from millpond.checkpoint.location import CheckpointLocation
+from millpond.clock import ManualClock
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.runtime.channel import Channel
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Idle, Watermark
@@ -37,7 +38,8 @@ def barrier(number):
 class Gate:
     def __init__(self, *indexes, aligned=True):
         self.channels = [Channel(index) for index in indexes]
-        self.gate = InputGate(self.channels, aligned=aligned)
+        self.clock = ManualClock()
+        self.gate = InputGate(self.channels, self.clock, aligned=aligned)
 
     def send(self, *elements):
         """Send (channel, element); read all; return what the task was told."""
@@ -123,3 +125,19 @@ def test_an_idle_input_that_ends_lets_the_last_watermark_through():
     gate.send((0, Watermark(MAX_WATERMARK)), (0, END_OF_INPUT))
     last = gate.send((1, Watermark(MAX_WATERMARK)), (1, END_OF_INPUT))
     assert last == ["active", MAX_WATERMARK, "end"]
+
+
+def test_alignment_is_from_the_first_barrier_to_the_last():
+    gate = Gate(0, 0)
+    gate.send((0, barrier(1)))
+    gate.clock.advance(30)
+    assert gate.gate.alignment_ms == 0
+    assert gate.send((1, barrier(1))) == ["barrier 1"]
+    assert gate.gate.alignment_ms == pytest.approx(30)
+    gate.send((0, barrier(2)))
+    gate.clock.advance(1_000)
+    gate.send((1, barrier(3)))
+    gate.clock.advance(5)
+    assert gate.send((0, barrier(3))) == ["barrier 3"]
+    assert gate.gate.alignment_ms == pytest.approx(5)
+    assert Gate(0).send((0, barrier(4))) == ["barrier 4"]
