@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from millpond.common.typeinfo import Types
+from millpond.datastream.partitioning import RebalancePartitioning
 from millpond.formats.canonical_reader import read_canonical
 from millpond.formats.canonical_writer import CanonicalWriter
 from millpond.formats.composite_key import build_composite_key, encode_key_group
@@ -58,6 +59,11 @@ from millpond.formats.pyflink_values import (
     encode_ttl_chunks,
     encode_ttl_map_value,
 )
+from millpond.operators.batch import MIN_WATERMARK, Batch
+from millpond.runtime.channel import Channel
+from millpond.runtime.element import END_OF_INPUT, Watermark
+from millpond.runtime.in_flight import InFlightCodec
+from millpond.runtime.job_graph import JobEdge, JobGraph, JobVertex, OperatorNode
 from millpond.serialization.key_serializer import key_serializer_for
 
 GOLDEN = Path(__file__).parent / "millpond"
@@ -170,7 +176,42 @@ HEAP_FILES = (
     HeapStream(HeapStreamKind.ADDED, (640, 0, 0, 0), FileHandle("file:///shared/c", 800)),
 )
 
+
+def in_flight_channels():
+    """A main output with timestamps and a side output, pickled, that lead to one subtask."""
+    main, side = Channel(0, 0, 1), Channel(1, 1, 0)
+    main.watermark = 1_700_000_000_000
+    main.queue.extend(
+        [
+            Batch([("grüße", -1), ("key", 2)], [1_700_000_000_001, -5]),
+            Watermark(1_700_000_000_002),
+            Batch([("none", 3)]),
+            END_OF_INPUT,
+        ]
+    )
+    side.queue.append(Batch([b"late"]))
+    return main, side
+
+
+def in_flight_codec():
+    declared = Types.TUPLE([Types.STRING(), Types.LONG()])
+    sender, receiver = (
+        OperatorNode(bytes([number]) * 16, "", None, b"", kind, None, None, frozenset())
+        for number, kind in ((1, declared), (2, None))
+    )
+    vertices = (
+        JobVertex(0, (sender,), (), 2, 128, False),
+        JobVertex(1, (receiver,), (), 3, 128, False),
+    )
+    edges = (
+        JobEdge(0, 0, 1, None, RebalancePartitioning(), 0),
+        JobEdge(0, 0, 1, "late", RebalancePartitioning(), 1),
+    )
+    return InFlightCodec(JobGraph("job", vertices, edges))
+
+
 WRITTEN = {
+    "in-flight-v1.bin": lambda: in_flight_codec().encode(in_flight_channels(), 2),
     "heap-manifest-v1.bin": lambda: write_heap_manifest(HEAP_FILES),
     "metadata-v3.bin": lambda: write_metadata(metadata()),
     "keyed-stream-v6.bin": lambda: keyed_stream(compressed=False)[0],
@@ -212,3 +253,26 @@ def test_the_golden_heap_manifest_is_read():
     meta = InlineHandle(data, "meta")
     handle = IncrementalHandle(7, "backend", 0, 4, meta, files, (), len(data))
     assert read_heap_manifest(data, handle) == HEAP_FILES
+
+
+def test_the_golden_records_in_flight_are_read():
+    data = (GOLDEN / "in-flight-v1.bin").read_bytes()
+    found = in_flight_codec().decode(1, data)
+    assert [
+        (one.edge, one.sender, one.receiver, one.senders, one.receivers, one.watermark)
+        for one in found
+    ] == [
+        ((b"\x01" * 16, "", 0, 0), 1, 2, 2, 3, 1_700_000_000_000),
+        ((b"\x01" * 16, "late", 1, 0), 0, 2, 2, 3, MIN_WATERMARK),
+    ]
+    for one, channel in zip(found, in_flight_channels(), strict=True):
+        wanted = [each for each in channel.queue if each is not END_OF_INPUT]
+        assert len(one.elements) == len(wanted)
+        for element, original in zip(one.elements, wanted, strict=True):
+            if isinstance(original, Watermark):
+                assert element == original
+            else:
+                assert (element.values, element.timestamps) == (
+                    original.values,
+                    original.timestamps,
+                )

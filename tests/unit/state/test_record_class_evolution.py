@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple, TypedDict
 
 import msgspec
@@ -111,6 +112,7 @@ def descriptors(record_class):
     )
 
 
+INCREMENTAL_HEAP = functools.partial(HeapStateStore, incremental=True)
 CANONICAL = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat.CANONICAL)
 
 
@@ -121,6 +123,7 @@ CANONICAL = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat.CANONICAL)
         (HeapStateStore, HeapStateStore, SnapshotOptions()),
         (RocksDBStateStore, RocksDBStateStore, SnapshotOptions()),
         (RocksDBStateStore, RocksDBStateStore, SnapshotOptions(incremental=True)),
+        (INCREMENTAL_HEAP, INCREMENTAL_HEAP, SnapshotOptions(incremental=True)),
         (HeapStateStore, RocksDBStateStore, CANONICAL),
         (RocksDBStateStore, HeapStateStore, CANONICAL),
     ],
