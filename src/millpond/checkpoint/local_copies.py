@@ -15,6 +15,7 @@ import uuid
 from typing import TYPE_CHECKING, BinaryIO, final
 
 from millpond.checkpoint.checksum import RunningChecksum
+from millpond.filesystem.owner import OWNER_FILE_NAME
 from millpond.filesystem.path import name_of
 from millpond.formats.handles import InlineHandle, RelativeFileHandle
 
@@ -76,7 +77,8 @@ class LocalCopies:
             needed = set().union(*self._used.values())
         with _unimportant():
             for path in self._directory.iterdir():
-                if path.name not in needed and not path.name.startswith("."):
+                is_kept = path.name in needed or path.name == OWNER_FILE_NAME
+                if not is_kept and not path.name.startswith("."):
                     path.unlink(missing_ok=True)
 
     def give_up(self, checkpoint_id: int) -> None:

@@ -11,7 +11,7 @@ from millpond.engines.job_run import JobRun
 from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
 from millpond.engines.local_engine import LocalEngine
 from millpond.filesystem import FileSystemResolver, get_file_system
-from millpond.runtime.local_state import local_state_directory
+from millpond.runtime.local_state import claim_local_state
 from millpond.runtime.worker_connection import InProcessConnection, WorkerConnection
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class EmbeddedEngine(LocalEngine):
             resolve=self._resolve,
         )
         manager = setup.job_manager(program, launch)
-        local = local_state_directory(program.configuration.to_dict(), job_id)
+        local = claim_local_state(program.configuration.to_dict(), job_id)
         return JobRun(manager, job_id, own, self._control(manager, job_id), local)
 
     def _control(self, manager: JobManager, job_id: str) -> ControlServer | None:

@@ -11,7 +11,7 @@ from millpond.clock import Clock, SystemClock
 from millpond.engines.job_run import JobRun
 from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
 from millpond.engines.local_engine import LocalEngine
-from millpond.runtime.local_state import local_state_directory
+from millpond.runtime.local_state import claim_local_state
 from millpond.runtime.worker_process import ProcessConnection
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class SupervisedEngine(LocalEngine):
         named = self._job_id is not None
         setup = JobSetup(self._clock, self._random, listener, job_id, self._resume, is_named=named)
         manager = setup.job_manager(program, launch)
-        local = local_state_directory(program.configuration.to_dict(), job_id)
+        local = claim_local_state(program.configuration.to_dict(), job_id)
         return JobRun(manager, job_id, control=self._control(manager, job_id), local_state=local)
 
     def _control(self, manager: JobManager, job_id: str) -> ControlServer | None:

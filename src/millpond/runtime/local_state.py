@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +13,16 @@ from millpond.common.configuration import Configuration
 from millpond.configuration.directory import split_local_directories
 from millpond.configuration.options import execution
 from millpond.configuration.options.state_backend import LOCAL_BACKUP_DIRECTORIES
+from millpond.filesystem.owner import is_abandoned, write_owner
+from millpond.runtime.settings import RuntimeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("local_state_directory",)
+__all__ = ("claim_local_state", "local_state_directory")
+
+_PREFIX = "jid_"
+_logger = logging.getLogger(__name__)
 
 
 def local_state_directory(configuration: Mapping[str, str], job_id: str) -> Path:
@@ -35,4 +42,30 @@ def local_state_directory(configuration: Mapping[str, str], job_id: str) -> Path
         key = execution.TEMPORARY_DIRECTORIES.key
         parent = split_local_directories(temporary, key)[0] if temporary else tempfile.gettempdir()
         root = Path(parent) / f"millpond-local-state-{os.getuid()}"
-    return root / f"jid_{job_id}"
+    return root / f"{_PREFIX}{job_id}"
+
+
+def claim_local_state(configuration: Mapping[str, str], job_id: str) -> Path | None:
+    """Make the job's directory this process's, and remove those of jobs whose process is dead.
+
+    What an earlier process of the same job left stays: its copies may still be of use. Whatever
+    goes wrong is logged and fails nothing.
+
+    Returns:
+        The directory, None unless copies are kept.
+
+    Raises:
+        ConfigurationError: a configured directory is not local.
+    """
+    if not RuntimeSettings.of(configuration).local_recovery:
+        return None
+    directory = local_state_directory(configuration, job_id)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_owner(directory)
+        for other in directory.parent.glob(f"{_PREFIX}*"):
+            if is_abandoned(other):
+                shutil.rmtree(other, ignore_errors=True)
+    except OSError as error:
+        _logger.warning("Local copies of checkpoints: %s", error)
+    return directory

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -14,6 +17,7 @@ from millpond.datastream.functions import CheckpointListener, KeyedProcessFuncti
 from millpond.datastream.state import ValueStateDescriptor
 from millpond.engines.embedded import EmbeddedEngine
 from millpond.runtime.job_manager import JobListener
+from millpond.runtime.local_state import claim_local_state
 from millpond.testing.ledger_sink import Ledger, LedgerSink
 
 JOB = "ef" * 16
@@ -99,7 +103,7 @@ def data_files(directory):
     return [
         path
         for path in directory.rglob("*")
-        if path.is_file() and not path.name.startswith(("_", "."))
+        if path.is_file() and not path.name.startswith(("_", ".", "owner.pid"))
     ]
 
 
@@ -133,3 +137,37 @@ def test_no_place_for_copies_fails_nothing(tmp_path, caplog):
     (tmp_path / "local").write_text("a file")
     assert run(tmp_path, "filesystem", lambda: None)[1] == expected()
     assert "Local copies of the checkpoint" in caplog.text
+
+
+@pytest.fixture
+def dead():
+    """The id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_copies_of_dead_processes_are_removed(tmp_path, dead):
+    owners = {"dead": dead, "alive": os.getpid(), "unknown": "", "damaged": "x"}
+    for name, owner in owners.items():
+        directory = tmp_path / "local" / f"jid_{name}"
+        directory.mkdir(parents=True)
+        (directory / "copy").write_bytes(b"state")
+        if owner:
+            (directory / "owner.pid").write_text(str(owner))
+    run(tmp_path, "filesystem", lambda: None)
+    left = sorted(path.name for path in (tmp_path / "local").iterdir())
+    assert left == ["jid_alive", "jid_damaged", "jid_unknown"]
+
+
+def test_a_job_that_goes_on_keeps_its_copies(tmp_path, dead):
+    directory = tmp_path / f"jid_{JOB}"
+    directory.mkdir()
+    (directory / "owner.pid").write_text(str(dead))
+    (directory / "copy").write_bytes(b"state")
+    options = {"execution.checkpointing.local-backup.dirs": str(tmp_path)}
+    assert claim_local_state(options, JOB) is None
+    options["execution.state-recovery.from-local"] = "true"
+    assert claim_local_state(options, JOB) == directory
+    assert (directory / "copy").read_bytes() == b"state"
+    assert (directory / "owner.pid").read_text() == str(os.getpid())

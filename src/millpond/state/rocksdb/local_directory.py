@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from millpond.errors import StateStoreError
+from millpond.filesystem.owner import is_abandoned, write_owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ("InstanceDirectories", "remove_instance")
 
-_OWNER: Final = "owner.pid"
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -54,7 +53,7 @@ class InstanceDirectories:
             try:
                 parent.mkdir(parents=True, exist_ok=True)
                 path.mkdir()
-                (path / _OWNER).write_text(str(os.getpid()), encoding="ascii")
+                write_owner(path)
             except OSError as error:
                 remove_instance(path)
                 failures.append(f"{parent}: {error.strerror or error}")
@@ -79,19 +78,5 @@ def remove_instance(path: Path) -> None:
 def _remove_abandoned(parent: Path, prefix: str) -> None:
     """Remove what killed processes left of the same operator of the same job."""
     for path in parent.glob(f"{prefix}*"):
-        try:
-            owner = int((path / _OWNER).read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            continue
-        if not _is_alive(owner):
+        if is_abandoned(path):
             remove_instance(path)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
