@@ -9,9 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from millpond.datastream.async_data_stream import (
-        AsyncDataStream,
-    )
+    from millpond.datastream.async_data_stream import AsyncDataStream
     from millpond.datastream.checkpoint_config import (
         CheckpointConfig,
         ExternalizedCheckpointCleanup,
@@ -22,13 +20,12 @@ if TYPE_CHECKING:
         FileSystemCheckpointStorage,
         JobManagerCheckpointStorage,
     )
-    from millpond.datastream.checkpointing_mode import (
-        CheckpointingMode,
-    )
+    from millpond.datastream.checkpointing_mode import CheckpointingMode
     from millpond.datastream.data_stream import (
         AllWindowedStream,
         BroadcastConnectedStream,
         BroadcastStream,
+        CachedDataStream,
         CloseableIterator,
         ConnectedStreams,
         DataStream,
@@ -36,9 +33,7 @@ if TYPE_CHECKING:
         KeyedStream,
         WindowedStream,
     )
-    from millpond.datastream.execution_mode import (
-        RuntimeExecutionMode,
-    )
+    from millpond.datastream.execution_mode import RuntimeExecutionMode
     from millpond.datastream.externalized_checkpoint_retention import (
         ExternalizedCheckpointRetention,
     )
@@ -92,9 +87,7 @@ if TYPE_CHECKING:
         SourceFunction,
         WindowFunction,
     )
-    from millpond.datastream.output_tag import (
-        OutputTag,
-    )
+    from millpond.datastream.output_tag import OutputTag
     from millpond.datastream.rocksdb_options_factory import (
         ConfigurableRocksDBOptionsFactory,
         RocksDBOptionsFactory,
@@ -133,18 +126,10 @@ if TYPE_CHECKING:
         RocksDBStateBackend,
         StateBackend,
     )
-    from millpond.datastream.stream_execution_environment import (
-        StreamExecutionEnvironment,
-    )
-    from millpond.datastream.time_characteristic import (
-        TimeCharacteristic,
-    )
-    from millpond.datastream.time_domain import (
-        TimeDomain,
-    )
-    from millpond.datastream.timerservice import (
-        TimerService,
-    )
+    from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from millpond.datastream.time_characteristic import TimeCharacteristic
+    from millpond.datastream.time_domain import TimeDomain
+    from millpond.datastream.timerservice import TimerService
     from millpond.datastream.window import (
         ContinuousEventTimeTrigger,
         ContinuousProcessingTimeTrigger,
@@ -206,6 +191,7 @@ __all__ = (
     "CheckpointStorage",
     "CheckpointedFunction",
     "CheckpointingMode",
+    "CachedDataStream",
     "CloseableIterator",
     "CoFlatMapFunction",
     "CoGroupFunction",
@@ -342,6 +328,7 @@ _MODULES = {
         "AllWindowedStream",
         "BroadcastConnectedStream",
         "BroadcastStream",
+        "CachedDataStream",
         "CloseableIterator",
         "ConnectedStreams",
         "DataStream",

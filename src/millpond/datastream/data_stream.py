@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from millpond.datastream.streams.cached import CachedDataStream
 from millpond.datastream.streams.closeable_iterator import CloseableIterator
 from millpond.datastream.streams.connected import (
     BroadcastConnectedStream,
@@ -19,6 +20,7 @@ __all__ = (
     "AllWindowedStream",
     "BroadcastConnectedStream",
     "BroadcastStream",
+    "CachedDataStream",
     "CloseableIterator",
     "CoGroupedStreams",
     "ConnectedStreams",

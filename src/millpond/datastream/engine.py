@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 from millpond.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from millpond.common.configuration import Configuration
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from millpond.common.job_execution_result import JobExecutionResult
     from millpond.datastream.checkpoint_storage import CheckpointStorage
     from millpond.datastream.state_backend import StateBackend
+    from millpond.datastream.stream_cache import StreamCache
     from millpond.datastream.transformation import JobDescription
 
 __all__ = (
@@ -38,13 +39,15 @@ class Program:
     """Everything an engine needs to run a job.
 
     `configuration` is effective: code, command line, job, environment and file are merged.
-    The objects are those that the program set in code, else None.
+    The objects are those that the program set in code, else None. `caches` are to keep records
+    that the job makes.
     """
 
     job: JobDescription
     configuration: Configuration
     state_backend: StateBackend | None = None
     checkpoint_storage: CheckpointStorage | None = None
+    caches: Sequence[StreamCache] = ()
 
 
 class Engine(Protocol):

@@ -24,8 +24,10 @@ from millpond.datastream.connectors.function_source import FunctionSource
 from millpond.datastream.connectors.source import Source
 from millpond.datastream.data_stream import CloseableIterator, DataStream
 from millpond.datastream.engine import Program, current_launch, load_engine
+from millpond.datastream.execution_plan import execution_plan
 from millpond.datastream.operator_spec import COLLECT_UID, CollectSpec, OperatorSpec, SourceSpec
 from millpond.datastream.state_backend import StateBackend
+from millpond.datastream.stream_cache import StreamCache
 from millpond.datastream.time_characteristic import TimeCharacteristic
 from millpond.datastream.transformation import (
     Edge,
@@ -75,6 +77,7 @@ class StreamExecutionEnvironment:
         self._last_id = 0
         self._slot_sharing_groups: dict[str, SlotSharingGroup] = {}
         self._cached_files: dict[str, str] = {}
+        self._caches: list[StreamCache] = []
 
     @staticmethod
     def get_execution_environment(
@@ -412,31 +415,13 @@ class StreamExecutionEnvironment:
 
     def get_execution_plan(self) -> str:
         """Return the program as JSON: operators, their parallelism, and what they read."""
-        import json
-
-        nodes = [
-            {
-                "id": transformation.transformation_id,
-                "type": transformation.name,
-                "pact": "Data Source" if not transformation.inputs else "Operator",
-                "contents": transformation.description or transformation.name,
-                "parallelism": transformation.parallelism or self.get_parallelism(),
-                "predecessors": [
-                    {
-                        "id": edge.source.transformation_id,
-                        "ship_strategy": _strategy_name(edge),
-                        "side": "second",
-                    }
-                    for edge in transformation.inputs
-                ],
-            }
-            for transformation in self._transformations
-        ]
-        return json.dumps({"nodes": nodes}, indent=2)
+        return execution_plan(self._transformations, self.get_parallelism())
 
     def close(self) -> None:
-        """Forget the program."""
+        """Forget the program and the records of cached streams."""
         self._transformations = []
+        for cache in self._caches:
+            cache.invalidate()
 
     # -- for streams
 
@@ -455,6 +440,13 @@ class StreamExecutionEnvironment:
         self._transformations.append(transformation)
         return transformation
 
+    def cache_of(self, edge: Edge, output_type: TypeInformation | None) -> StreamCache:
+        """Let jobs keep the records of an output for later ones."""
+        self._last_id += 1
+        cache = StreamCache(self._last_id, edge, output_type)
+        self._caches.append(cache)
+        return cache
+
     def _take_program(self, job_name: str | None) -> Program:
         configuration = self.effective_configuration()
         name = job_name or configuration.get(execution.JOB_NAME) or _DEFAULT_JOB_NAME
@@ -465,6 +457,7 @@ class StreamExecutionEnvironment:
             configuration,
             self._state_backend,
             self._checkpoint_config.get_checkpoint_storage(),
+            [cache for cache in self._caches if cache.is_due(job)],
         )
 
 
@@ -477,12 +470,6 @@ def _without_internals(outside: EffectiveConfiguration) -> Iterator[None]:
         if sys.flags.dev_mode:
             raise
         raise outside.located(error).with_traceback(None) from None
-
-
-def _strategy_name(edge: Edge) -> str:
-    if edge.partitioning is None:
-        return "FORWARD"
-    return type(edge.partitioning).__name__.removesuffix("Partitioning").upper()
 
 
 def _close(results: Iterator[Any]) -> None:

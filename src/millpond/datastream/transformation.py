@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from millpond.common.typeinfo import TypeInformation
     from millpond.datastream.operator_spec import OperatorSpec
     from millpond.datastream.partitioning import KeyGroupPartitioning, Partitioning
+    from millpond.datastream.stream_cache import StreamCache
 
 __all__ = ("ChainingStrategy", "Edge", "JobDescription", "Transformation", "with_inputs")
 
@@ -29,13 +30,15 @@ class Edge:
     """Records of `source` (its main output, or the side output `side_tag`) to an operator.
 
     `partitioning` None leaves the choice to the engine: forward between equal parallelisms, else
-    rebalance. `input_index` is 0, or 1 for the second input of a two-input operator.
+    rebalance. `input_index` is 0, or 1 for the second input of a two-input operator. Where `cache`
+    has the records, they are read from there.
     """
 
     source: Transformation
     partitioning: Partitioning | None = None
     side_tag: str | None = None
     input_index: int = 0
+    cache: StreamCache | None = None
 
 
 @dataclass(eq=False)
@@ -74,13 +77,43 @@ class JobDescription:
 def with_inputs(transformations: Sequence[Transformation]) -> list[Transformation]:
     """Return transformations and all that they read, in the order in which they were made.
 
-    A stream may be read again after `execute` has emptied the environment.
+    A stream may be read again after `execute` has emptied the environment. What reads a cache that
+    has records is copied and reads these; what made them is left out, unless something else
+    reads it.
     """
     found = {id(transformation): transformation for transformation in transformations}
+    readers: dict[StreamCache, Transformation] = {}
     waiting = list(transformations)
     while waiting:
         for edge in waiting.pop().inputs:
-            if id(edge.source) not in found:
+            if edge.cache is not None and edge.cache.has_records:
+                readers.setdefault(edge.cache, edge.cache.reader())
+            elif id(edge.source) not in found:
                 found[id(edge.source)] = edge.source
                 waiting.append(edge.source)
-    return sorted(found.values(), key=lambda transformation: transformation.transformation_id)
+    made = sorted(found.values(), key=_number)
+    return sorted([*readers.values(), *_reading(made, readers)], key=_number) if readers else made
+
+
+def _number(transformation: Transformation) -> int:
+    return transformation.transformation_id
+
+
+def _reading(
+    made: list[Transformation], readers: dict[StreamCache, Transformation]
+) -> list[Transformation]:
+    """Return transformations with copies of those that read, over any way, one of the caches."""
+    present: dict[int, Transformation] = {}
+    for transformation in made:
+        inputs = [
+            replace(edge, source=readers[edge.cache], side_tag=None)
+            if edge.cache in readers
+            else replace(edge, source=present[id(edge.source)])
+            for edge in transformation.inputs
+        ]
+        pairs = zip(inputs, transformation.inputs, strict=True)
+        changed = any(new.source is not old.source for new, old in pairs)
+        present[id(transformation)] = (
+            replace(transformation, inputs=inputs) if changed else transformation
+        )
+    return list(present.values())

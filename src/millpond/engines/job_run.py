@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from millpond.engines.cache_writing import CacheWriting
     from millpond.engines.control_server import ControlServer
     from millpond.runtime.job_outcome import JobOutcome
 
@@ -30,6 +31,9 @@ class JobRun:
     """A job that is ready to run; a context manager, which waits for `executor`'s threads.
 
     `control` lets other processes steer the job meanwhile; `local_state` goes with the job.
+
+    Attributes:
+        caches: what the job keeps for later ones, if it does.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class JobRun:
         self._executor = executor
         self._control = control
         self._local_state = local_state
+        self.caches: CacheWriting | None = None
 
     def __enter__(self) -> Self:
         if self._control is not None:
@@ -63,6 +68,8 @@ class JobRun:
             self._executor.shutdown()
         if self._local_state is not None and self.manager.status.is_globally_terminal_state():
             shutil.rmtree(self._local_state, ignore_errors=True)
+        if self.caches is not None:
+            self.caches.end(finished=self.manager.status is JobStatus.FINISHED)
 
 
 @final

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from millpond.engines.cache_writing import CacheWriting
 from millpond.engines.job_client import ThreadJobClient
 from millpond.engines.job_run import CollectingListener, collect_results, result_of
 from millpond.engines.termination import Termination
@@ -35,7 +36,7 @@ class LocalEngine(ABC):
 
     def execute_async(self, program: Program) -> JobClient:
         """Run the job manager in a thread of its own; signals stop it too."""
-        opened = self._open(program, self._listener)
+        opened = self._prepare(program, self._listener)
         termination = Termination.of(opened.manager, program.configuration)
         return ThreadJobClient(opened, termination)
 
@@ -43,7 +44,7 @@ class LocalEngine(ABC):
         """Run while results are asked for; they never pile up."""
         results: deque[Any] = deque()
         return collect_results(
-            self._open(program, CollectingListener(collect_id, results)), results
+            self._prepare(program, CollectingListener(collect_id, results)), results
         )
 
     def run(self, program: Program) -> JobOutcome:
@@ -53,13 +54,19 @@ class LocalEngine(ABC):
             KeyboardInterrupt: SIGINT stopped the job.
             SystemExit: SIGTERM did; the code is 143.
         """
-        opened = self._open(program, self._listener)
+        opened = self._prepare(program, self._listener)
         termination = Termination.of(opened.manager, program.configuration)
         with termination, opened as run:
             outcome = run.manager.run()
         termination.report(outcome)
         termination.raise_signal(outcome)
         return outcome
+
+    def _prepare(self, program: Program, listener: JobListener) -> JobRun:
+        caches = CacheWriting(program)
+        run = self._open(caches.program, listener)
+        run.caches = caches
+        return run
 
     @abstractmethod
     def _open(self, program: Program, listener: JobListener) -> JobRun:

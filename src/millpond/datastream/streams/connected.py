@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from millpond.datastream.functions import (
@@ -168,7 +169,7 @@ def _two_inputs(
                 f"The keys of the two inputs differ: {types[0]} and {types[1]}.", operator=name
             )
     edges = tuple(
-        Edge(edge.source, edge.partitioning, edge.side_tag, index)
+        replace(edge, input_index=index)
         for index, stream in enumerate((first, second))
         for edge in stream._edges
     )

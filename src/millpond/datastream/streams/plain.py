@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from millpond.datastream.output_tag import OutputTag
     from millpond.datastream.state import MapStateDescriptor
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from millpond.datastream.streams.cached import CachedDataStream
     from millpond.datastream.streams.closeable_iterator import CloseableIterator
     from millpond.datastream.streams.connected import (
         BroadcastConnectedStream,
@@ -132,9 +134,15 @@ class DataStream(NamedStream):
         self._transformation.chaining = ChainingStrategy.HEAD
         return self
 
-    def cache(self) -> DataStream:
-        """Return the stream itself: there is no cluster that could keep results of a job."""
-        return self
+    def cache(self) -> CachedDataStream:
+        """Compute the records once and keep them for later jobs; see `CachedDataStream`.
+
+        Raises:
+            UnsupportedOperationError: the stream is keyed, partitioned or a union.
+        """
+        from millpond.datastream.streams.cached import CachedDataStream
+
+        return CachedDataStream(self)
 
     # -- one record at a time
 
@@ -361,7 +369,7 @@ class DataStream(NamedStream):
         return DataStream(self._environment, (Edge(transformation),))
 
     def _partitioned(self, partitioning: Partitioning) -> tuple[Edge, ...]:
-        return tuple(Edge(edge.source, partitioning, edge.side_tag) for edge in self._edges)
+        return tuple(replace(edge, partitioning=partitioning) for edge in self._edges)
 
     def _repartition(self, partitioning: Partitioning) -> DataStream:
         return DataStream(self._environment, self._partitioned(partitioning), self._side_type)
