@@ -142,7 +142,8 @@ def plain(metadata: CheckpointMetadata) -> CheckpointMetadata:
 
     def keyed(handle):
         if isinstance(handle, KeyGroupsHandle):
-            return dataclasses.replace(handle, stream=stream(handle.stream))
+            # Which layout the body has is told by the body, if the handle does not say.
+            return dataclasses.replace(handle, stream=stream(handle.stream), savepoint=False)
         # Ids of handles, and what a checkpoint wrote itself, say nothing about the state. Nobody
         # reads CURRENT and OPTIONS; what is in the other files is compared as entries.
         return dataclasses.replace(

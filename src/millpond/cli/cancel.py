@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from millpond.cli.savepoint_options import FORMAT
+from millpond.cli.savepoint_options import FORMAT, print_taken
 
 __all__ = ("command",)
 
@@ -31,5 +31,5 @@ def command(
             "directory": directory,
             "format": savepoint_format.lower(),
         }
-        click.echo(ask_job(job, request)["path"])
+        print_taken(ask_job(job, request))
     ask_job(job, {"command": "cancel"})

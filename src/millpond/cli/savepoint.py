@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from millpond.cli.savepoint_options import FORMAT
+from millpond.cli.savepoint_options import FORMAT, print_taken
 from millpond.cli.savepoint_seal import seal_command
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def trigger_command(job: str, directory: str | None, *, savepoint_format: str) -
         "directory": directory,
         "format": savepoint_format.lower(),
     }
-    click.echo(ask_job(job, request)["path"])
+    print_taken(ask_job(job, request))
 
 
 @command.command("check", context_settings={"ignore_unknown_options": True})
@@ -111,6 +111,7 @@ def show_command(
 
     Everything is read once, a piece at a time.
     """
+    from millpond.checkpoint.operator_limits import operator_limits
     from millpond.state_processor.savepoint import Savepoint
     from millpond.state_processor.summary import summarize
 
@@ -124,7 +125,7 @@ def show_command(
         if as_lines:
             click.echo(json.dumps(_operator_record(content, states), ensure_ascii=False))
         else:
-            _print_operator(content, states, of_millpond=not savepoint.loaded.is_from_flink)
+            _print_operator(content, states, operator_limits(savepoint.loaded, operator))
 
 
 @command.command("dump")
@@ -239,7 +240,7 @@ def _print_heading(savepoint: Savepoint) -> None:
 
 
 def _print_operator(
-    content: OperatorContent, states: list[StateSummary], *, of_millpond: bool
+    content: OperatorContent, states: list[StateSummary], limits: list[FlinkLimit]
 ) -> None:
     from millpond.state_processor.savepoint import total_bytes
 
@@ -266,14 +267,8 @@ def _print_operator(
         for key in summary.largest_keys:
             shown = json.dumps(key.key, ensure_ascii=False)
             click.echo(f"    key {_short(shown)}: {key.entries} entries, {key.size_bytes} bytes")
-    for limit in _flink_limits(states) if of_millpond else ():
+    for limit in limits:
         click.echo(f"  Apache Flink cannot use {limit}")
-
-
-def _flink_limits(states: list[StateSummary]) -> list[FlinkLimit]:
-    from millpond.formats.flink_limits import flink_limits
-
-    return flink_limits(summary.state.meta for summary in states if summary.entries)
 
 
 def _operator_record(content: OperatorContent, states: list[StateSummary]) -> dict[str, Any]:

@@ -33,12 +33,29 @@ class JobClient(ABC):
     ) -> CompletableFuture:
         """Stop the sources, take a savepoint, end the job; the future holds the savepoint's path.
 
-        With `advance_to_end_of_event_time` all event timers fire before (drain).
+        With `advance_to_end_of_event_time` all event timers fire before (drain). What Apache Flink
+        could not use of the savepoint is logged before it is written.
         """
 
     @abstractmethod
     def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
-        """Take a savepoint while the job goes on; the future holds its path."""
+        """Take a savepoint while the job goes on; the future holds its path.
+
+        What Apache Flink could not use of it is logged before it is written.
+        """
+
+    @abstractmethod
+    def get_savepoint_limits(self, savepoint_path: str) -> CompletableFuture:
+        """Return a future of what Apache Flink cannot use of a savepoint, as a list of sentences.
+
+        Each names the operator, the state, why, and what to do. The list is empty where Flink
+        can use everything. Of the keyed state only the headers are read. PyFlink has no such
+        method.
+
+        Raises:
+            CheckpointNotFoundError: there is no savepoint at the path.
+            SnapshotCorruptedError: the savepoint is damaged.
+        """
 
     @abstractmethod
     def get_accumulators(self) -> CompletableFuture:

@@ -11,10 +11,12 @@ import threading
 from typing import TYPE_CHECKING, Any, Self, final
 
 from millpond.engines.control_directory import control_directory, is_own_peer
+from millpond.engines.savepoint_limits import savepoint_limits
 from millpond.errors import CheckpointError, ConfigurationError, MillpondError
 from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
@@ -25,6 +27,7 @@ __all__ = ("ControlServer",)
 
 _logger = logging.getLogger(__name__)
 _MAX_REQUEST_BYTES = 1 << 16
+_LAST_ANSWERS_SECONDS = 10.0
 
 
 @final
@@ -34,7 +37,8 @@ class ControlServer:
     The socket has mode 0600 in a directory of mode 0700, and a peer of another user is refused.
     A job that cannot have one runs all the same; a warning says why.
 
-    Every request is answered by a thread of its own, since a savepoint takes its time.
+    Every request is answered by a thread of its own, since a savepoint takes its time. Leaving
+    waits for these answers, at most `_LAST_ANSWERS_SECONDS`: whoever stops the job gets the path.
     """
 
     def __init__(self, manager: JobManager, job_id: str, started_ms: int) -> None:
@@ -43,6 +47,8 @@ class ControlServer:
         self._started_ms = started_ms
         self._socket: socket.socket | None = None
         self._path: Path | None = None
+        self._answering = 0
+        self._answered = threading.Condition()
 
     def __enter__(self) -> Self:
         try:
@@ -64,6 +70,8 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
+        with self._answered:
+            self._answered.wait_for(lambda: self._answering == 0, _LAST_ANSWERS_SECONDS)
 
     def _listen(self) -> None:
         path = control_directory(create=True) / f"{self._job_id}.sock"
@@ -98,13 +106,26 @@ class ControlServer:
             line = stream.readline(_MAX_REQUEST_BYTES)
             if not line:
                 return
-            try:
-                answer = self._answer(json.loads(line))
-            except MillpondError as error:
-                answer = {"error": error.message, "hint": error.hint, "context": _texts(error)}
-            except Exception as error:  # noqa: BLE001 - a bad request must not end the job
-                answer = {"error": f"{type(error).__name__}: {error}"}
-            stream.write(json.dumps(answer).encode() + b"\n")
+            with self._last_answers():
+                try:
+                    answer = self._answer(json.loads(line))
+                except MillpondError as error:
+                    answer = {"error": error.message, "hint": error.hint, "context": _texts(error)}
+                except Exception as error:  # noqa: BLE001 - a bad request must not end the job
+                    answer = {"error": f"{type(error).__name__}: {error}"}
+                stream.write(json.dumps(answer).encode() + b"\n")
+                stream.flush()
+
+    @contextlib.contextmanager
+    def _last_answers(self) -> Iterator[None]:
+        with self._answered:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._answering -= 1
+                self._answered.notify_all()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         command = request.get("command")
@@ -113,7 +134,8 @@ class ControlServer:
             return self._status()
         if command == "savepoint":
             options = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat(request["format"]))
-            return {"path": _path(manager.savepoint(request["directory"], options))}
+            path = _path(manager.savepoint(request["directory"], options))
+            return {"path": path, "limits": self._limits(path, options)}
         if command == "checkpoint":
             done = manager.savepoint(None, manager.coordinator.checkpoint_options())
             return {"path": done.result().external_path}
@@ -128,6 +150,16 @@ class ControlServer:
             manager.cancel()
             return {}
         raise CheckpointError(f"There is no command {command!r}.")
+
+    def _limits(self, path: str, options: SnapshotOptions) -> list[str]:
+        if options.format is not SavepointFormat.CANONICAL:
+            return []
+        try:
+            return savepoint_limits(self._manager.coordinator.graph, path)
+        except MillpondError as error:
+            # The savepoint is complete; what is said about it is not worth an error.
+            _logger.warning("What Flink cannot use of the savepoint is not known: %s", error)
+            return []
 
     def _status(self) -> dict[str, Any]:
         latest = self._manager.coordinator.store.latest

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, final
 from millpond.common.completable_future import CompletableFuture
 from millpond.common.job_client import JobClient
 from millpond.common.job_id import JobID
-from millpond.engines.flink_portability import log_portability
 from millpond.engines.job_run import JobRun, result_of
+from millpond.engines.savepoint_limits import savepoint_limits
 from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class ThreadJobClient(JobClient):
         self._termination = termination
         self._manager = run.manager
         self._done: Future[JobOutcome] = Future()
-        self._portability_told = False
         # Entered here, in the program's thread: only the main thread may listen to signals.
         termination.__enter__()
         threading.Thread(target=self._work, name="millpond-job", daemon=True).start()
@@ -64,29 +63,21 @@ class ThreadJobClient(JobClient):
     def stop_with_savepoint(
         self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
     ) -> CompletableFuture:
-        """Stop the sources, take a savepoint, end the job; the future holds the path.
-
-        What Apache Flink would not restore of it is logged before, once for a job.
-        """
-        self._tell_portability(stopping=True)
+        """Stop the sources, take a savepoint, end the job; the future holds the path."""
         return CompletableFuture(
             self._manager.stop(savepoint_directory, drain=advance_to_end_of_event_time)
         )
 
     def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
-        """Take a savepoint while the job goes on; the future holds its path.
-
-        What Apache Flink would not restore of it is logged before, once for a job.
-        """
-        self._tell_portability(stopping=False)
+        """Take a savepoint while the job goes on; the future holds its path."""
         options = SnapshotOptions(kind=SnapshotKind.SAVEPOINT)
         completed = self._manager.savepoint(savepoint_directory, options)
         return CompletableFuture(_then(completed, lambda savepoint: savepoint.location.directory))
 
-    def _tell_portability(self, *, stopping: bool) -> None:
-        if not self._portability_told:
-            self._portability_told = True
-            log_portability(self._manager.coordinator.graph, stopping=stopping)
+    def get_savepoint_limits(self, savepoint_path: str) -> CompletableFuture:
+        """Return a future of what Apache Flink cannot use of a savepoint; it is done."""
+        graph = self._manager.coordinator.graph
+        return CompletableFuture.completed(savepoint_limits(graph, savepoint_path))
 
     def get_accumulators(self) -> CompletableFuture:
         """Return a future of the accumulators; Python functions have none, as in PyFlink."""

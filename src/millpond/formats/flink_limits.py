@@ -37,11 +37,11 @@ _OPERATOR_LISTS: Final = {
     ),
     "sink-writer-states": (
         "state of a sink of Millpond",
-        "Stop the job with a savepoint, so that the sink has written everything.",
+        "Stop the job with drain: the sink finishes its files, and Flink needs none of it.",
     ),
     "sink-committables": (
         "commits of a sink that are pending",
-        "Stop the job with a savepoint, which commits them.",
+        "Stop the job with a savepoint, which commits them as soon as it is complete.",
     ),
     "results-sent": ("positions of execute_and_collect", "Flink has no use for them."),
     "results-held-back": (

@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import threading
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -105,6 +106,8 @@ def test_savepoints_and_stop_by_command(job, tmp_path):
     taken = CliRunner().invoke(main, ["savepoint", "trigger", "the job", target])
     assert taken.exit_code == 0
     assert Savepoint.open(taken.stdout.strip()).kind == "canonical"
+    # A SourceFunction without state of its own leaves nothing behind but the watermark.
+    assert taken.stderr.startswith("Apache Flink cannot use: ")
     assert ask_job(job_id, {"command": "checkpoint"})["path"].endswith("/chk-2")
     stopped = CliRunner().invoke(main, ["stop", job_id[:8], "-p", target, "--drain"])
     assert stopped.exit_code == 0, stopped.stderr
@@ -158,3 +161,38 @@ def test_a_directory_that_others_can_use_is_refused(jobs_directory, caplog):
     with ControlServer(None, "0" * 32, 0):
         pass
     assert "cannot be steered" in caplog.text
+
+
+def test_the_job_does_not_end_before_it_has_answered(jobs_directory):
+    asked, release = threading.Event(), threading.Event()
+
+    class Stopped:
+        def result(self):
+            asked.set()
+            assert release.wait(20)
+            return "file:///savepoint"
+
+    class Manager:
+        coordinator = SimpleNamespace(
+            graph=SimpleNamespace(name="the job"), store=SimpleNamespace(latest=None)
+        )
+        status = SimpleNamespace(name="RUNNING")
+
+        def stop(self, directory, **options):
+            return Stopped()
+
+    server = ControlServer(Manager(), "0" * 32, 0)
+    answers = []
+    request = {"command": "stop", "directory": None, "drain": False, "format": "canonical"}
+    server.__enter__()
+    asking = threading.Thread(target=lambda: answers.append(ask_job("the job", request)))
+    asking.start()
+    assert asked.wait(20)
+    leaving = threading.Thread(target=server.__exit__, args=(None, None, None))
+    leaving.start()
+    leaving.join(0.05)
+    assert leaving.is_alive()
+    release.set()
+    leaving.join(20)
+    asking.join(20)
+    assert answers == [{"path": "file:///savepoint"}]
