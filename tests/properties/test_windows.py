@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from millpond.common.typeinfo import Types
 from millpond.configuration.options.rocksdb import TimerStore
-from millpond.datastream.functions import WindowFunction
+from millpond.datastream.aggregations import Aggregations, count, sum_of
+from millpond.datastream.functions import AggregateFunction, WindowFunction
 from millpond.datastream.window import (
     EventTimeSessionWindows,
     EventTimeTrigger,
@@ -290,6 +291,8 @@ class Recovering:
         """Capture, go on with what is lost then, write, and start anew from the snapshot."""
         self.dropped += sum(subtask.late_records_dropped for subtask in self.subtasks)
         watermark = self.watermark_ms
+        for each in self.subtasks:
+            each.operator.snapshot_state(1, 0)
         captured = [self.backends.start_snapshot(each.backend) for each in self.subtasks]
         self.send([("a", 9, 20), ("b", 9, 70), ("c", 9, 110)])
         self.watermark(max(watermark, 60))
@@ -375,3 +378,97 @@ def test_windows_recover(tmp_path, stores, examples, kind, combined):
             operator.backends.close()
 
     run()
+
+
+# -- accumulators that are held outside the state: aggregate functions without a window function
+
+
+class CountAndSum(AggregateFunction):
+    """What the built-in figures do, by a function that nothing is specialised for."""
+
+    def create_accumulator(self):
+        return 0, 0
+
+    def add(self, value, accumulator):
+        return accumulator[0] + 1, accumulator[1] + value[1]
+
+    def get_result(self, accumulator):
+        return accumulator
+
+    def merge(self, acc_a, acc_b):
+        raise AssertionError
+
+
+class Aggregating(Recovering):
+    """Sends pairs and gives the rows of the model: from a count and a sum the key is found."""
+
+    scale = 10**6
+
+    def send(self, records):
+        super().send(
+            [
+                (key, (0, value + self.scale * ("abc".index(key) + 1)), timestamp)
+                for key, value, timestamp in records
+            ]
+        )
+
+    def watermark(self, timestamp):
+        self.watermark_ms = timestamp
+        for subtask in self.subtasks:
+            subtask.operator.process_watermark(timestamp)
+        return self.take()
+
+    def take(self):
+        rows = []
+        for subtask in self.subtasks:
+            output = subtask.output
+            for timestamp, (number, total) in zip(output.timestamps, output.results, strict=True):
+                keys, own = divmod(total, self.scale)
+                end = timestamp + 1
+                assert keys % number == 0
+                row = (end, end - self.spec["assigner"].size, "abc"[keys // number - 1], own)
+                rows.append(row)
+            output.take()
+        return rows
+
+
+@pytest.mark.parametrize(("stores", "examples"), EVERY_STORE)
+@pytest.mark.parametrize("function", [CountAndSum(), Aggregations(count(), sum_of(1))])
+@pytest.mark.parametrize("kind", ["tumbling", "sliding"])
+def test_held_windows_recover(tmp_path, stores, examples, function, kind):
+    held = []
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(
+        size=st.integers(1, 30),
+        slide=st.integers(1, 30),
+        lateness=st.sampled_from([0, 0, 7]),
+        script=recovering_steps(stores),
+    )
+    def run(size, slide, lateness, script):
+        slide = size if kind == "tumbling" else slide
+        assigner = SlidingEventTimeWindows(size, slide, 0)
+        if kind == "tumbling":
+            assigner = TumblingEventTimeWindows(size, 0)
+        pair = Types.TUPLE([Types.LONG(), Types.LONG()])
+        operator = Aggregating(
+            tmp_path,
+            stores[-1],
+            assigner=assigner,
+            aggregate=function,
+            allowed_lateness_ms=lateness,
+            element_type=pair,
+            accumulator_type=pair,
+        )
+        held.extend(lateness == 0 and each.operator._panes for each in operator.subtasks)
+        try:
+            check_recovering(operator, TimeModel(size, slide, 0, lateness), script)
+        finally:
+            operator.backends.close()
+
+    run()
+    assert any(held)

@@ -72,11 +72,12 @@ class EventTimeWindowOperator(WindowOperator):
         ):
             self._panes = HeldPanes(self.backend, self.timers)
             self._fits = fits(contents.definition.value_coder)
-        self._holds_columns = (
-            self._panes is not None
-            and isinstance(self.spec.aggregate, Aggregations)
-            and self._slide_ms == self._size_ms
-        )
+        self._holds_columns = False
+        self._summed_position: int | None = None
+        aggregate = self.spec.aggregate
+        if isinstance(aggregate, Aggregations) and self._slide_ms == self._size_ms:
+            self._holds_columns = self._panes is not None
+            self._summed_position = aggregate.summed_position
 
     def process_batch(self, batch: Batch) -> None:
         """Process records in order."""
@@ -216,7 +217,10 @@ class EventTimeWindowOperator(WindowOperator):
     def _combine(self, batch: Batch, entries: _Entries) -> None:
         panes = self._panes
         if panes is not None and self._held is None and panes.begin_batch():
-            self._aggregate_held(batch, entries, panes)
+            if self._summed_position is None:
+                self._aggregate_held(batch, entries, panes)
+            else:
+                self._count_and_sum_held(batch, entries, panes, self._summed_position)
             panes.end_batch(entries)
         elif self.spec.aggregate is not None:
             self._aggregate(batch, entries)
@@ -300,14 +304,9 @@ class EventTimeWindowOperator(WindowOperator):
                 for window, accumulators in panes:
                     accumulator = accumulators.get(key)
                     if accumulator is None or value is None:
-                        if held.may_be_stored(window):
-                            accumulator = entries.get((key, window))
-                        if value is not None and accumulator is None:
-                            accumulator = function.create_accumulator()
-                        accumulator = None if value is None else add(value, accumulator)
-                        self._check(key, window, value, accumulator)
-                    else:
-                        accumulator = add(value, accumulator)
+                        self._begin_held(key, window, value, entries, held)
+                        continue
+                    accumulator = add(value, accumulator)
                     if accumulator is None:
                         accumulators.pop(key, None)
                         self._clear_window(key, window)
@@ -316,6 +315,53 @@ class EventTimeWindowOperator(WindowOperator):
         except Exception as error:
             self.backend.current_key = key
             self.fail_combining(error, window)
+
+    def _count_and_sum_held(
+        self, batch: Batch, entries: _Entries, held: HeldPanes, position: int
+    ) -> None:
+        """As `_aggregate_held` for one window a record, without a call a record."""
+        assert batch.keys is not None
+        assert batch.timestamps is not None
+        start = end = MIN_WATERMARK
+        accumulators: dict[Any, Any] = {}
+        key = window = None
+        try:
+            for key, value, timestamp in zip(
+                batch.keys, batch.values, batch.timestamps, strict=True
+            ):
+                if not start <= timestamp < end:
+                    start, end, (window,) = self._granule(timestamp)
+                    accumulators = held.of(window)
+                accumulator = accumulators.get(key)
+                if accumulator is None or value is None:
+                    assert window is not None
+                    self._begin_held(key, window, value, entries, held)
+                    continue
+                number, total = accumulator
+                accumulators[key] = (number + 1, total + value[position])
+        except Exception as error:
+            self.backend.current_key = key
+            self.fail_combining(error, window)
+
+    def _begin_held(
+        self, key: Any, window: TimeWindow, value: Any, entries: _Entries, held: HeldPanes
+    ) -> None:
+        """Add a record to a window that holds nothing of its key; None clears the window."""
+        function = self.spec.aggregate
+        assert function is not None
+        accumulator = None
+        if value is not None:
+            if held.may_be_stored(window):
+                accumulator = entries.get((key, window))
+            if accumulator is None:
+                accumulator = function.create_accumulator()
+            accumulator = function.add(value, accumulator)
+            self._check(key, window, value, accumulator)
+        if accumulator is None:
+            held.of(window).pop(key, None)
+            self._clear_window(key, window)
+        else:
+            held.of(window)[key] = accumulator
 
     def _check(self, key: Any, window: TimeWindow, value: Any, accumulator: Any) -> None:
         """Check the first accumulator of a window against the declared type."""
