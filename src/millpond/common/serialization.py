@@ -10,6 +10,8 @@ from millpond.common.types import Row
 from millpond.errors import SerializationError
 
 __all__ = (
+    "BulkWriter",
+    "BulkWriterFactory",
     "ByteArraySchema",
     "DeserializationSchema",
     "Encoder",
@@ -160,3 +162,26 @@ class _SimpleStringEncoder(Encoder):
 
     def encode(self, element: Any, stream: BinaryIO) -> None:
         stream.write(f"{element}\n".encode(self.charset_name))
+
+
+class BulkWriter(ABC):
+    """Writes the records of one part file; it may hold them back until the file ends."""
+
+    @abstractmethod
+    def add_elements(self, values: list[Any]) -> None:
+        """Take a batch of records."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what is held back, footers too; the stream is closed by the caller."""
+
+
+class BulkWriterFactory(ABC):
+    """Makes the writers of a bulk format for `FileSink.for_bulk_format`; derive from it.
+
+    Flink: BulkWriter.Factory. PyFlink's wraps a Java one.
+    """
+
+    @abstractmethod
+    def create(self, stream: BinaryIO) -> BulkWriter:
+        """Return a writer to a write-only stream that knows its position and cannot seek."""

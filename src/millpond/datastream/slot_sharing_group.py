@@ -87,12 +87,120 @@ class MemorySize:
 
 
 @final
+class _Builder:
+    """Collects the resources of a slot sharing group."""
+
+    __slots__ = (
+        "_cpu_cores",
+        "_external_resources",
+        "_managed_memory",
+        "_name",
+        "_task_heap_memory",
+        "_task_off_heap_memory",
+    )
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._cpu_cores: float | None = None
+        self._task_heap_memory: MemorySize | None = None
+        self._task_off_heap_memory: MemorySize | None = None
+        self._managed_memory: MemorySize | None = None
+        self._external_resources: dict[str, float] = {}
+
+    def set_cpu_cores(self, cpu_cores: float) -> _Builder:
+        """Set the processor cores.
+
+        Raises:
+            InvalidProgramError: not greater than 0.
+        """
+        if cpu_cores <= 0:
+            raise InvalidProgramError(f"Processor cores must be greater than 0, not {cpu_cores}.")
+        self._cpu_cores = float(cpu_cores)
+        return self
+
+    def set_task_heap_memory(self, task_heap_memory: MemorySize) -> _Builder:
+        """Set the heap memory.
+
+        Raises:
+            InvalidProgramError: not greater than 0.
+        """
+        if task_heap_memory.get_bytes() == 0:
+            raise InvalidProgramError("The task heap memory must be greater than 0.")
+        self._task_heap_memory = task_heap_memory
+        return self
+
+    def set_task_heap_memory_mb(self, task_heap_memory_mb: int) -> _Builder:
+        """Set the heap memory in MiB."""
+        return self.set_task_heap_memory(MemorySize.of_mebi_bytes(task_heap_memory_mb))
+
+    def set_task_off_heap_memory(self, task_off_heap_memory: MemorySize) -> _Builder:
+        """Set the memory outside the heap."""
+        self._task_off_heap_memory = task_off_heap_memory
+        return self
+
+    def set_task_off_heap_memory_mb(self, task_off_heap_memory_mb: int) -> _Builder:
+        """Set the memory outside the heap in MiB."""
+        return self.set_task_off_heap_memory(MemorySize.of_mebi_bytes(task_off_heap_memory_mb))
+
+    def set_managed_memory(self, managed_memory: MemorySize) -> _Builder:
+        """Set the managed memory."""
+        self._managed_memory = managed_memory
+        return self
+
+    def set_managed_memory_mb(self, managed_memory_mb: int) -> _Builder:
+        """Set the managed memory in MiB."""
+        return self.set_managed_memory(MemorySize.of_mebi_bytes(managed_memory_mb))
+
+    def set_external_resource(self, name: str, value: float) -> _Builder:
+        """Set the amount of an external resource.
+
+        Raises:
+            InvalidProgramError: not greater than 0.
+        """
+        if value <= 0:
+            raise InvalidProgramError(f"The amount of '{name}' must be greater than 0.")
+        self._external_resources[name] = value
+        return self
+
+    def build(self) -> SlotSharingGroup:
+        """Return the group.
+
+        Raises:
+            InvalidProgramError: resources are given without cores and heap memory.
+        """
+        optional = (
+            self._task_off_heap_memory,
+            self._managed_memory,
+            self._external_resources or None,
+        )
+        required = (self._cpu_cores, self._task_heap_memory)
+        if any(value is not None for value in (*optional, *required)):
+            if None in required:
+                raise InvalidProgramError(
+                    f"The resources of slot sharing group '{self._name}' need both cpu cores and "
+                    "task heap memory."
+                )
+            zero = MemorySize()
+            return SlotSharingGroup(
+                self._name,
+                self._cpu_cores,
+                self._task_heap_memory,
+                self._task_off_heap_memory or zero,
+                self._managed_memory or zero,
+                self._external_resources,
+            )
+        return SlotSharingGroup(self._name)
+
+
+@final
 class SlotSharingGroup:
     """A named group of operators with the resources of its slots.
 
     All tasks of an embedded job share one process, so the group is kept as a description: it
     reaches a real Flink cluster and changes nothing here.
     """
+
+    Builder = _Builder
 
     __slots__ = (
         "_cpu_cores",
@@ -144,112 +252,6 @@ class SlotSharingGroup:
         return dict(self._external_resources)
 
     @staticmethod
-    def builder(name: str) -> Builder:
+    def builder(name: str) -> _Builder:
         """Start a group."""
-        return Builder(name)
-
-
-@final
-class Builder:
-    """Collects the resources of a slot sharing group."""
-
-    __slots__ = (
-        "_cpu_cores",
-        "_external_resources",
-        "_managed_memory",
-        "_name",
-        "_task_heap_memory",
-        "_task_off_heap_memory",
-    )
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._cpu_cores: float | None = None
-        self._task_heap_memory: MemorySize | None = None
-        self._task_off_heap_memory: MemorySize | None = None
-        self._managed_memory: MemorySize | None = None
-        self._external_resources: dict[str, float] = {}
-
-    def set_cpu_cores(self, cpu_cores: float) -> Builder:
-        """Set the processor cores.
-
-        Raises:
-            InvalidProgramError: not greater than 0.
-        """
-        if cpu_cores <= 0:
-            raise InvalidProgramError(f"Processor cores must be greater than 0, not {cpu_cores}.")
-        self._cpu_cores = float(cpu_cores)
-        return self
-
-    def set_task_heap_memory(self, task_heap_memory: MemorySize) -> Builder:
-        """Set the heap memory.
-
-        Raises:
-            InvalidProgramError: not greater than 0.
-        """
-        if task_heap_memory.get_bytes() == 0:
-            raise InvalidProgramError("The task heap memory must be greater than 0.")
-        self._task_heap_memory = task_heap_memory
-        return self
-
-    def set_task_heap_memory_mb(self, task_heap_memory_mb: int) -> Builder:
-        """Set the heap memory in MiB."""
-        return self.set_task_heap_memory(MemorySize.of_mebi_bytes(task_heap_memory_mb))
-
-    def set_task_off_heap_memory(self, task_off_heap_memory: MemorySize) -> Builder:
-        """Set the memory outside the heap."""
-        self._task_off_heap_memory = task_off_heap_memory
-        return self
-
-    def set_task_off_heap_memory_mb(self, task_off_heap_memory_mb: int) -> Builder:
-        """Set the memory outside the heap in MiB."""
-        return self.set_task_off_heap_memory(MemorySize.of_mebi_bytes(task_off_heap_memory_mb))
-
-    def set_managed_memory(self, managed_memory: MemorySize) -> Builder:
-        """Set the managed memory."""
-        self._managed_memory = managed_memory
-        return self
-
-    def set_managed_memory_mb(self, managed_memory_mb: int) -> Builder:
-        """Set the managed memory in MiB."""
-        return self.set_managed_memory(MemorySize.of_mebi_bytes(managed_memory_mb))
-
-    def set_external_resource(self, name: str, value: float) -> Builder:
-        """Set the amount of an external resource.
-
-        Raises:
-            InvalidProgramError: not greater than 0.
-        """
-        if value <= 0:
-            raise InvalidProgramError(f"The amount of '{name}' must be greater than 0.")
-        self._external_resources[name] = value
-        return self
-
-    def build(self) -> SlotSharingGroup:
-        """Return the group.
-
-        Raises:
-            InvalidProgramError: resources are given without cores and heap memory.
-        """
-        optional = (
-            self._task_off_heap_memory,
-            self._managed_memory,
-            self._external_resources or None,
-        )
-        required = (self._cpu_cores, self._task_heap_memory)
-        if any(value is not None for value in (*optional, *required)):
-            if None in required:
-                raise InvalidProgramError(
-                    f"The resources of slot sharing group '{self._name}' need both cpu cores and "
-                    "task heap memory."
-                )
-            zero = MemorySize()
-            return SlotSharingGroup(
-                self._name,
-                self._cpu_cores,
-                self._task_heap_memory,
-                self._task_off_heap_memory or zero,
-                self._managed_memory or zero,
-                self._external_resources,
-            )
-        return SlotSharingGroup(self._name)
+        return _Builder(name)

@@ -31,6 +31,7 @@ def test_a_group_without_resources() -> None:
 
 
 def test_a_group_with_resources() -> None:
+    assert isinstance(SlotSharingGroup.builder("g"), SlotSharingGroup.Builder)
     builder = SlotSharingGroup.builder("g").set_cpu_cores(1.5).set_task_heap_memory_mb(100)
     builder.set_task_off_heap_memory_mb(200).set_managed_memory_mb(300)
     group = builder.set_external_resource("gpu", 1.0).build()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from millpond.common.serialization import BulkWriter, BulkWriterFactory
 from millpond.datastream.connectors._file_sink.bucket_assigner import BucketAssigner
-from millpond.datastream.connectors._file_sink.bulk_writer import BulkWriter, BulkWriterFactory
 from millpond.datastream.connectors._file_sink.output_file_config import OutputFileConfig
 from millpond.datastream.connectors._file_sink.rolling_policy import (
     DefaultRollingPolicy,

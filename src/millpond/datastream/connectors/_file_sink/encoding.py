@@ -6,12 +6,8 @@ import io
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 
-from millpond.common.serialization import Encoder
-from millpond.datastream.connectors._file_sink.bulk_writer import (
-    BulkWriter,
-    BulkWriterFactory,
-    PartStream,
-)
+from millpond.common.serialization import BulkWriter, BulkWriterFactory, Encoder
+from millpond.datastream.connectors._file_sink.part_stream import PartStream
 from millpond.errors import MillpondError, UserCodeError
 
 if TYPE_CHECKING:

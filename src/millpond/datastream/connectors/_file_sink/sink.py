@@ -32,8 +32,7 @@ from millpond.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from millpond.common.serialization import Encoder
-    from millpond.datastream.connectors._file_sink.bulk_writer import BulkWriterFactory
+    from millpond.common.serialization import BulkWriterFactory, Encoder
 
 __all__ = ("FileSink", "FileSinkBuilder", "StreamingFileSink")
 
