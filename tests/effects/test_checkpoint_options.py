@@ -232,7 +232,7 @@ def test_unclaimed_state(mill, spelling):
 
 
 @pytest.mark.option("execution.state-recovery.claim-mode")
-@pytest.mark.parametrize(("mode", "left"), [("CLAIM", False), ("NO_CLAIM", True)])
+@pytest.mark.parametrize(("mode", "left"), [("CLAIM", False), ("NO_CLAIM", True), ("LEGACY", True)])
 def test_the_claim_mode(mill, mode, left):
     options = {"execution.state-recovery.path": savepoint_of(mill)}
     mill.run({**options, "execution.state-recovery.claim-mode": mode})

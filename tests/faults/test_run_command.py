@@ -42,6 +42,9 @@ def look(value):
         if value > 1900 or len(list((directory / "checkpoints").rglob("_metadata"))) > 1:
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(5)
+    if action == "dawdle" and value >= 1000:
+        (directory / "dawdling").touch()
+        time.sleep(0.02)
     if value % 16 == 0:
         time.sleep(0.001)
     return value
@@ -165,6 +168,31 @@ def test_the_whole_process_is_killed_and_resumed(job):
     run = job.run(options=("--job-id", JOB_ID))
     assert run.returncode == 0, run.stderr
     assert job.results() == expected()
+
+
+def test_cancel_with_savepoint_from_a_second_shell(job, monkeypatch):
+    monkeypatch.setenv("MILLPOND_JOBS_DIR", str(job.directory / "jobs"))
+    settings = {"execution.checkpointing.interval": "1 h"}
+    command = job.command(action="dawdle", options=("--job-id", JOB_ID), **settings)
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for _ in range(1000):
+        if (job.directory / "dawdling").exists():
+            break
+        time.sleep(0.02)
+    shell = [sys.executable, "-c", "from millpond.cli import main; main()"]
+    cancel = subprocess.run(
+        [*shell, "cancel", JOB_ID[:8], "-s", "-p", str(job.directory / "savepoints")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert cancel.returncode == 0, cancel.stderr
+    _, error = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert error.splitlines()[-1].startswith("Error: The job was cancelled."), error
+    assert job.results() == []
+    run = job.run(options=("--from-savepoint", cancel.stdout.strip(), "--claim-mode", "legacy"))
+    assert run.returncode == 0, run.stderr
+    assert job.results() == expected()
+    assert list((job.directory / "savepoints").rglob("_metadata")) != []
 
 
 def test_the_users_exception_crosses_the_process_boundary(job):

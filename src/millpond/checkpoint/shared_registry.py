@@ -26,13 +26,12 @@ __all__ = ("RestoreMode", "SharedFile", "SharedStateRegistry")
 class RestoreMode(enum.StrEnum):
     """Who owns the snapshot that a job was started from.
 
-    NO_CLAIM: the user; the first checkpoint refers to nothing of it. LEGACY: the user; checkpoints
-    may refer to it. CLAIM: the job, which deletes it when it is not needed any more.
+    NO_CLAIM: the user; the first checkpoint refers to nothing of it. CLAIM: the job, which deletes
+    it when it is not needed any more.
     """
 
     NO_CLAIM = "NO_CLAIM"
     CLAIM = "CLAIM"
-    LEGACY = "LEGACY"
 
 
 @final

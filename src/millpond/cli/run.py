@@ -40,7 +40,7 @@ __all__ = ("command",)
 )
 @click.option(
     "--claim-mode",
-    type=click.Choice(["NO_CLAIM", "CLAIM"], case_sensitive=False),
+    type=click.Choice(["NO_CLAIM", "CLAIM", "LEGACY"], case_sensitive=False),
     help="Who owns the savepoint from now on.",
 )
 @click.option("-p", "--parallelism", type=int, help="Parallelism of operators that set none.")

@@ -133,7 +133,7 @@ def test_who_deletes_the_snapshot_that_a_job_started_from(make_job, mode, tmp_pa
     restored = job.store.restore(load_checkpoint(first.store.latest.external_path), mode)
     assert job.store.latest is restored
     assert job.store.next_checkpoint_id == 4
-    if mode is not RestoreMode.NO_CLAIM:
+    if mode is RestoreMode.CLAIM:
         job.shared = first.shared
     for number in range(4, 8):
         job.checkpoint(number)
@@ -282,7 +282,7 @@ def test_files_that_flink_wrote_may_be_reused_without_a_checksum(make_job, read_
     job = make_job(job_id="f" * 32)
     loaded = load_checkpoint(checkpoint.external_path)
     assert loaded.is_from_flink
-    job.store.restore(loaded, RestoreMode.LEGACY)
+    job.store.restore(loaded, RestoreMode.CLAIM)
     job.shared = flink.shared
     reusing = load_checkpoint(job.checkpoint(2).external_path)
     assert not reusing.is_from_flink

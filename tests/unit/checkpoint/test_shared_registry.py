@@ -58,7 +58,7 @@ def test_who_created_and_who_used_last():
 
 @pytest.mark.parametrize(
     ("mode", "deleted"),
-    [(RestoreMode.CLAIM, {"a", "b"}), (RestoreMode.NO_CLAIM, {"b"}), (RestoreMode.LEGACY, {"b"})],
+    [(RestoreMode.CLAIM, {"a", "b"}), (RestoreMode.NO_CLAIM, {"b"})],
 )
 def test_files_of_a_restored_snapshot_are_deleted_only_when_claimed(mode, deleted):
     registry = SharedStateRegistry()

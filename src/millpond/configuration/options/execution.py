@@ -159,7 +159,12 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     works(TEMPORARY_DIRECTORIES, "where databases go unless RocksDB has its own directories"),
     works(SAVEPOINT_PATH, "the snapshot that is restored at the start"),
     works(ALLOW_NON_RESTORED_STATE, "unclaimed state is dropped instead of refused"),
-    works(CLAIM_MODE, "whether old files may be deleted", since="1.15"),
+    works(
+        CLAIM_MODE,
+        "whether old files may be deleted. `LEGACY` is `NO_CLAIM`: a job never needs the files of "
+        "a snapshot that it does not own",
+        since="1.15",
+    ),
     without_meaning(
         _key("execution.state-recovery.approximate-local-recovery")
         .boolean_type()
