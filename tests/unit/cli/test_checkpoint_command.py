@@ -35,7 +35,7 @@ def root(tmp_path):
         output.write(b"state")
         handle = KeyGroupsHandle(0, (0,), output.finish())
         subtasks = {0: SubtaskState(keyed_managed=(handle,))}
-        operators = (OperatorState(bytes(16), 1, 128, subtasks),)
+        operators = (OperatorState(bytes(16), 1, 1, subtasks),)
         store.complete(location, CheckpointMetadata(number, operators), streams.checksums)
     return tmp_path / "checkpoints"
 
