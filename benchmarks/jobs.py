@@ -161,7 +161,7 @@ def _loop_rate(job: Job, events: int) -> list[float]:
     return [events / 1e6 / watch.stop().thread_s]
 
 
-def run_job(job: Job, backend: str, events: int) -> Stopwatch:
+def run_job(job: Job, backend: str, events: int, checkpoint_interval: str = "10 s") -> Stopwatch:
     """Run one job; return the times between the opening of its operators and their close."""
     with tempfile.TemporaryDirectory(prefix="millpond-bench-") as directory:
         env = StreamExecutionEnvironment.get_execution_environment(
@@ -169,7 +169,7 @@ def run_job(job: Job, backend: str, events: int) -> Stopwatch:
                 {
                     "state.backend.type": "hashmap" if backend == "heap" else "rocksdb",
                     "taskmanager.memory.managed.size": "512m",
-                    "execution.checkpointing.interval": "10 s",
+                    "execution.checkpointing.interval": checkpoint_interval,
                     "execution.checkpointing.dir": Path(directory).as_uri(),
                 }
             )
