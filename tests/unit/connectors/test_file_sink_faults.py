@@ -14,7 +14,12 @@ import pytest
 
 from millpond.clock import ManualClock
 from millpond.datastream.connectors._file_sink.storage import LocalPartStorage, OpenPart
-from millpond.datastream.connectors.file_system import FileSink, RollingPolicy
+from millpond.datastream.connectors.file_system import (
+    FileCompactor,
+    FileCompactStrategy,
+    FileSink,
+    RollingPolicy,
+)
 from millpond.datastream.connectors.sink import SinkWriterContext
 from millpond.filesystem import LocalFileSystem
 
@@ -122,8 +127,9 @@ class Durable:
 
 
 class Engine:
-    def __init__(self, directory, policy, parallelisms):
+    def __init__(self, directory, policy, parallelisms, compaction=None):
         self.directory, self.policy, self.parallelisms = directory, policy, parallelisms
+        self.compaction = compaction
         self.durable = Durable()
         self.attempt = 0
         self.names = 0
@@ -134,11 +140,12 @@ class Engine:
 
     def run(self, countdown):
         """Run from the last checkpoint to the end of the input; raises Crash."""
-        sink = (
-            FileSink.for_row_format(self.directory, lambda value: f"{value}\n".encode())
-            .with_rolling_policy(self.policy)
-            .build()
-        )
+        builder = FileSink.for_row_format(
+            self.directory, lambda value: f"{value}\n".encode()
+        ).with_rolling_policy(self.policy)
+        if self.compaction is not None:
+            builder.enable_compact(self.compaction, FileCompactor.concat_file_compactor())
+        sink = builder.build()
         storage = FaultyStorage(countdown)
         sink._open_storage = lambda url: (storage, str(url))
         sink._new_name = self.new_name
@@ -230,6 +237,41 @@ def test_a_crash_at_any_operation_changes_nothing(tmp_path, policy, parallelisms
             assert hidden(directory) == []
     assert operation > 20
     assert sorted(visible(directory)) == sorted(RECORDS)
+
+
+STRATEGIES = {
+    "checkpoints": FileCompactStrategy.builder().enable_compaction_on_checkpoint(2).build(),
+    "size": FileCompactStrategy.builder().set_size_threshold(70).build(),
+    "end": FileCompactStrategy.builder().set_size_threshold(1_000_000).build(),
+}
+
+
+@pytest.mark.parametrize("parallelisms", [[1], [2, 3], [3, 1]], ids=str)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_while_parts_are_combined_changes_nothing(tmp_path, strategy, parallelisms, after):
+    operation = 0
+    while True:
+        operation += 1
+        directory = tmp_path / str(operation)
+        engine = Engine(directory, POLICIES["small"], parallelisms, STRATEGIES[strategy])
+        countdown = Countdown(operation, after=after)
+        try:
+            engine.run(countdown)
+        except Crash:
+            countdown.die(power_cut=operation % 2 == 0)
+        else:
+            break
+        assert set(visible(directory)) <= set(RECORDS[: engine.durable.offset])
+        had_checkpoint = engine.durable.checkpoint_id is not None
+        engine.attempt += 1
+        engine.run(Countdown(-1, after=False))
+        assert sorted(visible(directory)) == sorted(RECORDS), operation
+        if len(parallelisms) == 1 or had_checkpoint:
+            assert hidden(directory) == []
+    assert operation > 20
+    assert sorted(visible(directory)) == sorted(RECORDS)
+    assert all(path.name.startswith("compacted-part-") for path in directory.iterdir())
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from millpond.common.serialization import BulkWriter, BulkWriterFactory
 from millpond.datastream.connectors._file_sink.bucket_assigner import BucketAssigner
+from millpond.datastream.connectors._file_sink.compaction import (
+    FileCompactor,
+    FileCompactStrategy,
+)
 from millpond.datastream.connectors._file_sink.output_file_config import OutputFileConfig
 from millpond.datastream.connectors._file_sink.rolling_policy import (
     DefaultRollingPolicy,
@@ -38,6 +42,8 @@ __all__ = (
     "BulkWriter",
     "BulkWriterFactory",
     "DefaultRollingPolicy",
+    "FileCompactStrategy",
+    "FileCompactor",
     "FileSink",
     "OnCheckpointRollingPolicy",
     "OutputFileConfig",

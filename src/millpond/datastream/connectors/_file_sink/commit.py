@@ -18,6 +18,8 @@ __all__ = ("commit_parts",)
 def commit_parts(storage: PartStorage, parts: Sequence[PendingPart]) -> None:
     """Rename parts to their final names, durably; parts that are visible already are left alone.
 
+    The parts that were combined in one are deleted when its name is durable.
+
     Cost: one rename a part and one directory sync a directory.
 
     Raises:
@@ -28,9 +30,12 @@ def commit_parts(storage: PartStorage, parts: Sequence[PendingPart]) -> None:
     try:
         for part in parts:
             _commit(storage, part)
-            directories[part.target.rpartition("/")[0]] = None
+            directories[part.directory] = None
         for directory in directories:
             storage.sync_directory(directory)
+        for part in parts:
+            for source in part.sources:
+                storage.delete(source)
     except ConnectorError:
         raise
     except OSError as error:

@@ -20,20 +20,31 @@ __all__ = ("PartFile", "PendingPart")
 @final
 @dataclass(frozen=True, slots=True)
 class PendingPart:
-    """A finished part under its hidden name; what a committable says."""
+    """A finished part under its hidden name; what a committable says.
+
+    `sources` are the paths of the parts that were combined in it; they go when it is visible.
+    """
 
     path: str
     target: str
     length: int
+    sources: tuple[str, ...] = ()
+
+    @property
+    def directory(self) -> str:
+        """Where it is."""
+        return self.target.rpartition("/")[0]
 
     def encode(self) -> dict[str, Any]:
         """Return it as a committable."""
-        return {"path": self.path, "target": self.target, "length": self.length}
+        fields = {"path": self.path, "target": self.target, "length": self.length}
+        return {**fields, "sources": list(self.sources)} if self.sources else fields
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> PendingPart:
         """Return what a committable says."""
-        return cls(fields["path"], fields["target"], fields["length"])
+        sources = tuple(fields.get("sources", ()))
+        return cls(fields["path"], fields["target"], fields["length"], sources)
 
 
 @final

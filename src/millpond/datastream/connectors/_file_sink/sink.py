@@ -24,7 +24,7 @@ from millpond.datastream.connectors._file_sink.rolling_policy import (
     RollingPolicy,
 )
 from millpond.datastream.connectors._file_sink.storage import PartStorage, open_storage
-from millpond.datastream.connectors._file_sink.writer import FileWriter, PartLayout
+from millpond.datastream.connectors._file_sink.writer import Compaction, FileWriter, PartLayout
 from millpond.datastream.connectors.base import StreamTransformer, SupportsPreprocessing
 from millpond.datastream.connectors.sink import Committable, Sink, SinkWriter, SinkWriterContext
 from millpond.errors import ConfigurationError
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from millpond.common.serialization import BulkWriterFactory, Encoder
+    from millpond.datastream.connectors._file_sink.compaction import (
+        FileCompactor,
+        FileCompactStrategy,
+    )
 
 __all__ = ("FileSink", "FileSinkBuilder", "StreamingFileSink")
 
@@ -50,6 +54,7 @@ class _Settings:
     bucket_assigner: BucketAssigner
     rolling_policy: RollingPolicy
     output_file_config: OutputFileConfig
+    compaction: Compaction | None
 
 
 class FileSink(Sink, SupportsPreprocessing):
@@ -108,6 +113,7 @@ class FileSink(Sink, SupportsPreprocessing):
             settings.bucket_assigner,
             settings.rolling_policy,
             settings.output_file_config,
+            settings.compaction,
             self._new_name,
         )
         return FileWriter(layout, storage, context, restored)
@@ -143,6 +149,7 @@ class FileSinkBuilder(Generic[SinkT]):
             else OnCheckpointRollingPolicy()
         )
         self._output_file_config = OutputFileConfig()
+        self._compaction: Compaction | None = None
 
     def with_bucket_check_interval(self, interval: int) -> FileSinkBuilder[SinkT]:
         """Accept Flink's interval in ms; here age is looked at with every batch and barrier.
@@ -182,6 +189,27 @@ class FileSinkBuilder(Generic[SinkT]):
         self._output_file_config = output_file_config
         return self
 
+    def enable_compact(
+        self, strategy: FileCompactStrategy, compactor: FileCompactor
+    ) -> FileSinkBuilder[SinkT]:
+        """Combine finished parts into larger ones before they become visible.
+
+        Raises:
+            ConfigurationError: parts of a bulk format would be appended to one another.
+        """
+        if compactor.combines and not self._encoding.can_resume:
+            raise ConfigurationError(
+                "Part files of a bulk format cannot be appended to one another.",
+                hint="Use FileCompactor.identical_file_compactor(), or checkpoint less often.",
+            )
+        self._compaction = (strategy, compactor)
+        return self
+
+    def disable_compact(self) -> FileSinkBuilder[SinkT]:
+        """Combine nothing; parts that wait in a restored checkpoint become visible as they are."""
+        self._compaction = None
+        return self
+
     def build(self) -> SinkT:
         """Return the sink; nothing is opened yet."""
         settings = _Settings(
@@ -190,5 +218,6 @@ class FileSinkBuilder(Generic[SinkT]):
             self._bucket_assigner,
             self._rolling_policy,
             self._output_file_config,
+            self._compaction,
         )
         return self._sink(settings)

@@ -67,6 +67,10 @@ class PartStorage(ABC):
         """Return the length of a file, None if there is none."""
 
     @abstractmethod
+    def open(self, path: str) -> BinaryIO:
+        """Open a finished part to read it."""
+
+    @abstractmethod
     def rename(self, source: str, target: str) -> None:
         """Give a finished part its final name."""
 
@@ -108,6 +112,9 @@ class _FileSystemStorage(PartStorage):
     def size(self, path: str) -> int | None:
         entry = self._file_system.entry(path)
         return None if entry is None or entry.is_directory else entry.size
+
+    def open(self, path: str) -> BinaryIO:
+        return self._file_system.open_read(path)
 
     def rename(self, source: str, target: str) -> None:
         self._file_system.rename(source, target)

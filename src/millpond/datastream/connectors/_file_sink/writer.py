@@ -6,6 +6,12 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.datastream.connectors._file_sink.compaction import (
+    FileCompactor,
+    FileCompactStrategy,
+    concatenate,
+    groups_to_compact,
+)
 from millpond.datastream.connectors._file_sink.part_file import PartFile, PendingPart
 from millpond.datastream.connectors._file_sink.part_name import HiddenName, Owner
 from millpond.datastream.connectors.sink import Committable, SinkWriter, SinkWriterContext
@@ -20,7 +26,9 @@ if TYPE_CHECKING:
     from millpond.datastream.connectors._file_sink.rolling_policy import RollingPolicy
     from millpond.datastream.connectors._file_sink.storage import PartStorage
 
-__all__ = ("FileWriter", "PartLayout")
+__all__ = ("Compaction", "FileWriter", "PartLayout")
+
+Compaction = tuple[FileCompactStrategy, FileCompactor]
 
 
 @final
@@ -36,6 +44,7 @@ class PartLayout:
     bucket_assigner: BucketAssigner
     rolling_policy: RollingPolicy
     output_file_config: OutputFileConfig
+    compaction: Compaction | None
     new_name: Callable[[], str]
 
 
@@ -43,9 +52,10 @@ class PartLayout:
 class FileWriter(SinkWriter):
     """Writes parts under hidden names, one open part a bucket.
 
-    The state is one element a lineage (see `part_name`): parts to go on with, and finished parts
-    whose commit may still be outstanding. Everything else that carries the lineage's name when the
-    writer is made was written after the restored checkpoint, and is deleted.
+    The state is one element a lineage (see `part_name`): parts to go on with, finished parts that
+    wait to be combined, and those whose commit may still be outstanding. Everything else that
+    carries the lineage's name when the writer is made was written after the restored checkpoint, or
+    was combined before it, and is deleted.
     """
 
     def __init__(
@@ -67,11 +77,18 @@ class FileWriter(SinkWriter):
         self._uncommitted: list[PendingPart] = [
             PendingPart.decode(fields) for element in restored for fields in element["uncommitted"]
         ]
+        self._waiting: list[PendingPart] = [
+            PendingPart.decode(fields)
+            for element in restored
+            for fields in element.get("waiting", ())
+        ]
+        self._checkpoints = 0
         with self._naming("restored"):
             storage.make_directories(layout.base_path)
             in_progress = [fields for element in restored for fields in element["in_progress"]]
             self._delete_leftovers({fields["path"] for fields in in_progress})
             self._resume(in_progress)
+            self._check_waiting()
 
     def write(self, values: list[Any], timestamps: list[int] | None) -> None:
         """Append a batch to the parts of its buckets."""
@@ -100,10 +117,9 @@ class FileWriter(SinkWriter):
                     self._finish(bucket)
                 else:
                     part.sync()
-        committables = [part.encode() for part in self._finished]
-        self._uncommitted += self._finished
-        self._finished = []
-        return committables
+            ready = self._ready(end_of_input=end_of_input)
+        self._uncommitted += ready
+        return [part.encode() for part in ready]
 
     def snapshot(self, checkpoint_id: int) -> list[Any]:
         """Return an element a lineage."""
@@ -117,6 +133,8 @@ class FileWriter(SinkWriter):
         }
         for part in self._open.values():
             elements[_lineage_of(part.path)]["in_progress"].append(part.snapshot())
+        for pending in self._waiting:
+            elements[_lineage_of(pending.path)].setdefault("waiting", []).append(pending.encode())
         for pending in self._uncommitted:
             elements[_lineage_of(pending.path)]["uncommitted"].append(pending.encode())
         return list(elements.values())
@@ -145,7 +163,8 @@ class FileWriter(SinkWriter):
         config = self._layout.output_file_config
         name = f"{config.part_prefix}-{self._instance}-{self._next_number}{config.part_suffix}"
         self._next_number += 1
-        hidden = HiddenName(name, self._lineages[0], self._owner)
+        mark = "uncompacted-" if self._layout.compaction else ""
+        hidden = HiddenName(mark + name, self._lineages[0], self._owner)
         if bucket:
             self._storage.make_directories(directory)
         part = PartFile.start(
@@ -166,6 +185,39 @@ class FileWriter(SinkWriter):
         pending = part.finish()
         del self._open[bucket]
         self._finished.append(pending)
+
+    def _ready(self, *, end_of_input: bool) -> list[PendingPart]:
+        """Return what the coming checkpoint makes visible of the finished parts."""
+        waiting = [*self._waiting, *self._finished]
+        self._finished, self._waiting = [], []
+        if self._layout.compaction is None:
+            return waiting
+        strategy, compactor = self._layout.compaction
+        self._checkpoints += 1
+        everything = end_of_input or 0 < strategy.checkpoints_before_compaction <= self._checkpoints
+        if everything:
+            self._checkpoints = 0
+        groups, self._waiting = groups_to_compact(
+            strategy, compactor, waiting, everything=everything
+        )
+        return [self._combined(group, compactor.file_delimiter) for group in groups]
+
+    def _combined(self, group: Sequence[PendingPart], delimiter: bytes) -> PendingPart:
+        first = group[0]
+        name = f"compacted-{first.target.rpartition('/')[2]}"
+        target = f"{first.directory}/{name}"
+        if len(group) == 1:
+            return PendingPart(first.path, target, first.length)
+        path = f"{first.directory}/{HiddenName(name, self._lineages[0], self._owner)}"
+        output = self._storage.create(path)
+        try:
+            length = concatenate(self._storage, group, output, delimiter)
+            output.finish()
+        except Exception:
+            output.abandon()
+            raise
+        self._storage.sync_directory(first.directory)
+        return PendingPart(path, target, length, tuple(part.path for part in group))
 
     def _directory(self, bucket: str) -> str:
         base_path = self._layout.base_path
@@ -188,11 +240,22 @@ class FileWriter(SinkWriter):
             else:
                 self._open[part.bucket] = part
 
+    def _check_waiting(self) -> None:
+        for part in self._waiting:
+            if self._storage.size(part.path) != part.length:
+                raise ConnectorError(
+                    "A part file that waits to be combined is gone or was changed.",
+                    hint="Somebody removed or changed hidden files of the sink's directory, or a "
+                    "later checkpoint than the restored one combined the part already.",
+                    path=part.path,
+                    length=part.length,
+                )
+
     def _delete_leftovers(self, in_progress: set[str]) -> None:
         restored = self._context.restored_checkpoint_id is not None
         if not restored and self._context.attempt == 0:
             return
-        kept = in_progress | {part.path for part in self._uncommitted}
+        kept = in_progress | {part.path for part in (*self._waiting, *self._uncommitted)}
         lineages = set(self._lineages)
         for path in list(self._storage.walk(self._layout.base_path)):
             name = HiddenName.parse(path.rpartition("/")[2])
