@@ -109,7 +109,8 @@ class DictListState(DictState, kinds.ListState):
 
     def _all_encoded(self, values):
         values = None if values is None else list(values)
-        if values is None or any(value is None for value in values):
+        takes_none = self.definition.value_coder.signature == "PICKLED"
+        if values is None or (not takes_none and any(value is None for value in values)):
             raise errors.StateError("A list cannot hold None.", state=self.definition.name)
         return [self.encoded(value) for value in values]
 

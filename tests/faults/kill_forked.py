@@ -26,6 +26,7 @@ from random import Random
 
 from millpond.checkpoint.garbage import delete_garbage, find_garbage
 from millpond.checkpoint.listing import list_checkpoints
+from millpond.checkpoint.result_marker import RESULT_FILE_NAME
 from millpond.checkpoint.verification import verify_checkpoint
 from millpond.clock import SystemClock
 from millpond.common import Encoder, Types
@@ -208,7 +209,7 @@ def log_of(directory):
 
 
 def check(directory, right):
-    """Compare results; verify savepoints; see that no file is left over. Return what is wrong."""
+    """Compare results; verify savepoints; see that nothing is left over. Return what is wrong."""
     answer = committed(directory)
     wrong = {"lost": (right - answer).total(), "repeated": (answer - right).total()}
     for one in list_checkpoints(str(directory / "savepoints")):
@@ -216,7 +217,12 @@ def check(directory, right):
     root = str(directory / "checkpoints")
     garbage = find_garbage(root, SystemClock(), older_than_ms=0)
     delete_garbage(garbage)
-    left = [path for path in (directory / "checkpoints").rglob("*") if path.is_file()]
+    # The mark of a job that has finished stays: so a later start does not run it again.
+    left = [
+        path
+        for path in (directory / "checkpoints").rglob("*")
+        if path.is_file() and path.name != RESULT_FILE_NAME
+    ]
     wrong["left over"] = len(left)
     return Counter({what: count for what, count in wrong.items() if count})
 
