@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -170,8 +171,15 @@ def test_the_whole_process_is_killed_and_resumed(job):
     assert job.results() == expected()
 
 
-def test_cancel_with_savepoint_from_a_second_shell(job, monkeypatch):
-    monkeypatch.setenv("MILLPOND_JOBS_DIR", str(job.directory / "jobs"))
+@pytest.fixture
+def jobs_directory(monkeypatch):
+    """A directory of sockets: the name of one must be short, and those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="jobs-") as directory:
+        monkeypatch.setenv("MILLPOND_JOBS_DIR", directory)
+        yield directory
+
+
+def test_cancel_with_savepoint_from_a_second_shell(job, jobs_directory):
     settings = {"execution.checkpointing.interval": "1 h"}
     command = job.command(action="dawdle", options=("--job-id", JOB_ID), **settings)
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -121,6 +121,14 @@ class Job:
         return sorted(int(line) for path in shown for line in path.read_text().split())
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell's background jobs ignore SIGINT, and so would the processes that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def job(tmp_path):
     one = Job(tmp_path)
