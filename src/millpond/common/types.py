@@ -148,7 +148,8 @@ class Row:
         try:
             return self._values[self._position(item)]
         except KeyError:
-            raise AttributeError(item) from None
+            known = "no field names" if self._fields is None else f"the fields {self._fields}"
+            raise AttributeError(f"No field {item!r}: this Row has {known}.") from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _create_row, (self._fields, tuple(self._values), self._row_kind)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from millpond.common.configuration import Configuration
 from millpond.common.execution_config import ExecutionConfig
-from millpond.common.typeinfo import RowTypeInfo, TypeInformation, Types
+from millpond.common.typeinfo import TypeInformation, Types
 from millpond.common.watermark_strategy import WatermarkStrategy
 from millpond.configuration.effective_configuration import load_configuration, log_notices
 from millpond.configuration.options import execution
@@ -19,7 +19,7 @@ from millpond.configuration.registry import option_registry
 from millpond.configuration.restart_choice import restart_strategy_options
 from millpond.datastream.checkpoint_config import CheckpointConfig
 from millpond.datastream.checkpointing_mode import CheckpointingMode
-from millpond.datastream.connectors.collection import CollectionSource, as_row
+from millpond.datastream.connectors.collection import CollectionSource, declared_elements
 from millpond.datastream.connectors.function_source import FunctionSource
 from millpond.datastream.connectors.source import Source
 from millpond.datastream.data_stream import CloseableIterator, DataStream
@@ -345,16 +345,14 @@ class StreamExecutionEnvironment:
     def from_collection(
         self, collection: Iterable[Any], type_info: TypeInformation | None = None
     ) -> DataStream:
-        """Read values that the program holds; with a row type tuples and lists become rows.
+        """Read values that the program holds, by one subtask.
 
-        Rows without names get those of the type.
+        With a row type, tuples and lists become rows, and rows without names get its names.
 
-        The source has one subtask.
+        Raises:
+            InvalidProgramError: a value does not fit the declared type.
         """
-        values = list(collection)
-        if isinstance(type_info, RowTypeInfo):
-            names = type_info.get_field_names()
-            values = [as_row(value, names) for value in values]
+        values = declared_elements(collection, type_info) if type_info else list(collection)
         stream = self.from_source(
             CollectionSource(values),
             WatermarkStrategy.no_watermarks(),

@@ -25,7 +25,8 @@ def raise_failure(outcome: JobOutcome) -> NoReturn:
     if isinstance(error, UserCodeError) and error.__cause__ is not None:
         cause = error.__cause__
         where = ", ".join(f"{name}: {value}" for name, value in error.context.items())
-        cause.add_note(f"Raised in {error.message.split(' raised ')[0]} [{where}]")
+        function = error.message.split(" raised ")[0].replace("The key", "the key", 1)
+        cause.add_note(f"Raised in {function} [{where}]")
         raise cause.with_traceback(_user_frames(cause.__traceback__))
     if isinstance(error, MillpondError):
         raise error

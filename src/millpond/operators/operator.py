@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from millpond.errors import MillpondError, UserCodeError
+from millpond.errors import InvalidProgramError, MillpondError, UserCodeError
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 
 if TYPE_CHECKING:
@@ -173,15 +173,32 @@ def user_code_error(
     """Raise `UserCodeError` for an exception that came out of the user's function.
 
     `what` names the function, for example ``CountFlights.process_element``. The current key is
-    added where there is one. Errors of Millpond itself pass through unchanged.
+    added where there is one. Errors of Millpond itself pass through unchanged. What a key that
+    has no hash leads to is the key selector's error, and said so.
     """
     if isinstance(error, MillpondError):
         raise error
     if context.keyed_backend is not None and context.keyed_backend.current_key is not NO_KEY:
-        where.setdefault("key", repr(context.keyed_backend.current_key))
+        key = context.keyed_backend.current_key
+        where.setdefault("key", repr(key))
+        if isinstance(error, TypeError) and not _has_hash(key):
+            raise InvalidProgramError(
+                f"A key of type {type(key).__name__} has no hash.",
+                hint="Let the key selector return a value that cannot change, as a tuple.",
+                operator=context.name,
+                **where,
+            ) from error
     raise UserCodeError(
         f"{what} raised {type(error).__name__}: {error}.",
         operator=context.name,
         subtask=f"{context.subtask_index + 1}/{context.parallelism}",
         **where,
     ) from error
+
+
+def _has_hash(key: Any) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True

@@ -41,8 +41,10 @@ def test_row_of_names_makes_rows():
 
 def test_unknown_names():
     row = Row(a=1)
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match=r"this Row has the fields \['a'\]"):
         _ = row.b
+    with pytest.raises(AttributeError, match="this Row has no field names"):
+        _ = Row(1).a
     with pytest.raises(AttributeError):
         _ = row._hidden
     with pytest.raises(KeyError):

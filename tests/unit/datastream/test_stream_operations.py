@@ -143,6 +143,20 @@ def test_rows_of_a_collection(env):
     assert collect(stream.map(lambda row: (row.name, row["age"]))) == [("Ada", 36)]
 
 
+@pytest.mark.parametrize(
+    ("elements", "type_info", "named"),
+    [
+        ([1, "a"], Types.INT(), "Element 1 of the collection, of type str"),
+        ([2**31], Types.INT(), "declared type Integer"),
+        ([("a", 1), ("b",)], Types.TUPLE([Types.STRING(), Types.INT()]), "Element 1"),
+        ([("a", "b")], Types.ROW([Types.STRING(), Types.INT()]), "Element 0"),
+    ],
+)
+def test_a_collection_fits_its_declared_type(env, elements, type_info, named):
+    with pytest.raises(InvalidProgramError, match=named):
+        env.from_collection(elements, type_info)
+
+
 class Counting(SourceFunction):
     def __init__(self):
         self.running = True

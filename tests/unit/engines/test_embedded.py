@@ -261,6 +261,25 @@ def test_exceptions_of_every_kind_of_user_code_come_out(make_env):
             assert "operator: " in caught.value.__notes__[0]
 
 
+class Remembering(KeyedProcessFunction):
+    def open(self, runtime_context):
+        self.last = runtime_context.get_state(ValueStateDescriptor("last", Types.INT()))
+
+    def process_element(self, value, ctx):
+        self.last.update(value)
+        return ()
+
+
+@pytest.mark.parametrize("key", [[1], ("a", {})], ids=["list", "in a tuple"])
+def test_a_key_without_a_hash_is_the_key_selectors_error(make_env, key):
+    env = make_env()
+    env.from_collection([1]).key_by(lambda value: key).process(Remembering()).name("last")
+    with pytest.raises(InvalidProgramError, match="has no hash") as caught:
+        env.execute()
+    assert caught.value.context["operator"] == "last"
+    assert caught.value.context["key"] == repr(key)
+
+
 def test_restarts_end_with_the_users_exception(make_env):
     env = make_env(interval_ms=10)
     env.set_restart_strategy(RestartStrategies.fixed_delay_restart(2, 1))

@@ -4,15 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.common.typeinfo import RowTypeInfo
 from millpond.common.types import Row
 from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
+from millpond.errors import InvalidProgramError, MillpondError
+from millpond.serialization.coders import coder_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from millpond.clock import Clock
+    from millpond.common.typeinfo import TypeInformation
 
-__all__ = ("CollectionSource", "as_row")
+__all__ = ("CollectionSource", "as_row", "declared_elements")
+
+
+def declared_elements(values: Iterable[Any], type_info: TypeInformation) -> list[Any]:
+    """Return the elements of a collection, each checked against the type declared for them.
+
+    With a row type, tuples and lists become rows. Costs one encoding a value, as in PyFlink, which
+    hands a collection to its source in bytes.
+
+    Raises:
+        InvalidProgramError: an element does not fit; the error tells which.
+    """
+    elements = list(values)
+    if isinstance(type_info, RowTypeInfo):
+        names = type_info.get_field_names()
+        elements = [as_row(element, names) for element in elements]
+    encode = coder_for(type_info).encode
+    for index, element in enumerate(elements):
+        try:
+            encode(element)
+        except Exception as error:
+            reason = error.message if isinstance(error, MillpondError) else f"{error}."
+            raise InvalidProgramError(
+                f"Element {index} of the collection, of type {type(element).__name__}, does not "
+                f"fit the declared type {type_info}: {reason}",
+                hint="Change the element or the type_info.",
+            ) from error
+    return elements
 
 
 def as_row(value: Any, names: Sequence[str]) -> Any:
