@@ -230,7 +230,10 @@ class World:
         act=None,
         describe=describe_job,
     ):
-        """Run the job on an engine of its own; `act(step, manager)` is called between steps."""
+        """Run the job on an engine of its own; `act(step, manager)` is called between steps.
+
+        An option that is None is not set.
+        """
         random = Random(seed)
         executor = ImmediateExecutor() if seed is None else DelayedExecutor(random)
         engine = EmbeddedEngine(
@@ -258,7 +261,8 @@ class World:
             settings["execution.state-recovery.path"] = savepoint
         configuration = Configuration()
         for key, value in settings.items():
-            configuration.set_string(key, value)
+            if value is not None:
+                configuration.set_string(key, value)
         with LaunchWith(Launch(engine)):
             env = StreamExecutionEnvironment.get_execution_environment(configuration)
             env.set_parallelism(parallelism)

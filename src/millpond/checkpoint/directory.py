@@ -43,7 +43,15 @@ class CheckpointDirectory:
     Used by one thread.
     """
 
-    __slots__ = ("_file_system", "_job_id", "_path", "_random", "_resolve", "_retry")
+    __slots__ = (
+        "_file_system",
+        "_is_initialized",
+        "_job_id",
+        "_path",
+        "_random",
+        "_resolve",
+        "_retry",
+    )
 
     def __init__(
         self,
@@ -64,6 +72,7 @@ class CheckpointDirectory:
         self._resolve = resolve
         self._random = random
         self._retry = retry or Retry()
+        self._is_initialized = False
 
     @property
     def url(self) -> str:
@@ -92,13 +101,18 @@ class CheckpointDirectory:
             probe = join(self._path, _PROBE_NAME)
             self._file_system.write_bytes(probe, b"millpond")
             self._file_system.delete(probe)
+        self._is_initialized = True
 
     def create_checkpoint(self, checkpoint_id: int) -> str:
         """Create `chk-<n>` empty and return its URL.
 
+        A job that takes checkpoints only when it is asked to has its directories from then on.
+
         Raises:
             CheckpointStorageError: it cannot be created, or a complete checkpoint is in it.
         """
+        if not self._is_initialized:
+            self.initialize()
         path = join(self._path, f"{CHECKPOINT_PREFIX}{checkpoint_id}")
         url = self._file_system.url(path)
         with reported("create the directory of the checkpoint", url):

@@ -21,15 +21,19 @@ def command(
 ) -> None:
     """Cancel JOB at once. Results after the last checkpoint are not committed.
 
-    If the savepoint fails the job goes on. `millpond stop` ends a job without a gap.
+    With a savepoint no checkpoint completes after it, so that a job that starts from it goes on
+    without a gap and repeats nothing. If the savepoint fails the job goes on. `millpond stop`
+    commits the results up to the savepoint as well.
     """
     from millpond.engines.control_client import ask_job
 
     if with_savepoint or directory is not None:
         request = {
-            "command": "savepoint",
+            "command": "cancel",
+            "savepoint": True,
             "directory": directory,
             "format": savepoint_format.lower(),
         }
         print_taken(ask_job(job, request))
+        return
     ask_job(job, {"command": "cancel"})

@@ -1,4 +1,4 @@
-"""`millpond checkpoint`: list, verify and clean up checkpoints and savepoints."""
+"""`millpond checkpoint`: take, list, verify and clean up checkpoints and savepoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,20 @@ _UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 @click.group("checkpoint")
 def command() -> None:
-    """List, verify and clean up checkpoints and savepoints."""
+    """Take, list, verify and clean up checkpoints and savepoints."""
+
+
+@command.command("trigger")
+@click.argument("job")
+def trigger_command(job: str) -> None:
+    """Take a checkpoint of the running JOB now and print its path.
+
+    JOB is an id, the beginning of one, or a name, of a job that `millpond list` shows. It need not
+    take checkpoints by itself.
+    """
+    from millpond.engines.control_client import ask_job
+
+    click.echo(ask_job(job, {"command": "checkpoint"})["path"])
 
 
 @command.command("ls")

@@ -45,6 +45,22 @@ class JobClient(ABC):
         """
 
     @abstractmethod
+    def cancel_with_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
+        """Take a savepoint, then cancel the job; the future holds the savepoint's path.
+
+        The sources go on until the savepoint is complete, and no checkpoint completes after it:
+        a job that starts from it repeats nothing that sinks have committed. If the savepoint
+        fails the future does, and the job goes on. Flink has it in ClusterClient.
+        """
+
+    @abstractmethod
+    def trigger_checkpoint(self) -> CompletableFuture:
+        """Take a checkpoint now, whether or not the job takes them by itself.
+
+        The future holds its path. Flink has it in ClusterClient.
+        """
+
+    @abstractmethod
     def get_savepoint_limits(self, savepoint_path: str) -> CompletableFuture:
         """Return a future of what Apache Flink cannot use of a savepoint, as a list of sentences.
 

@@ -137,8 +137,7 @@ class ControlServer:
             path = _path(manager.savepoint(request["directory"], options))
             return {"path": path, "limits": self._limits(path, options)}
         if command == "checkpoint":
-            done = manager.savepoint(None, manager.coordinator.checkpoint_options())
-            return {"path": done.result().external_path}
+            return {"path": manager.checkpoint().result().external_path}
         if command == "stop":
             stopped = manager.stop(
                 request["directory"],
@@ -146,6 +145,11 @@ class ControlServer:
                 savepoint_format=SavepointFormat(request["format"]),
             )
             return {"path": stopped.result()}
+        if command == "cancel" and request.get("savepoint"):
+            savepoint_format = SavepointFormat(request["format"])
+            path = manager.cancel_with_savepoint(request["directory"], savepoint_format).result()
+            options = SnapshotOptions(SnapshotKind.SAVEPOINT, savepoint_format)
+            return {"path": path, "limits": self._limits(path, options)}
         if command == "cancel":
             manager.cancel()
             return {}

@@ -74,6 +74,15 @@ class ThreadJobClient(JobClient):
         completed = self._manager.savepoint(savepoint_directory, options)
         return CompletableFuture(_then(completed, lambda savepoint: savepoint.location.directory))
 
+    def cancel_with_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
+        """Take a savepoint, then cancel the job; the future holds the path."""
+        return CompletableFuture(self._manager.cancel_with_savepoint(savepoint_directory))
+
+    def trigger_checkpoint(self) -> CompletableFuture:
+        """Take a checkpoint now; the future holds its path."""
+        completed = self._manager.checkpoint()
+        return CompletableFuture(_then(completed, lambda checkpoint: checkpoint.external_path))
+
     def get_savepoint_limits(self, savepoint_path: str) -> CompletableFuture:
         """Return a future of what Apache Flink cannot use of a savepoint; it is done."""
         graph = self._manager.coordinator.graph

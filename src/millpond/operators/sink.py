@@ -93,7 +93,10 @@ class SinkOperator(Operator):
     def finish(self) -> None:
         self._end_of_input = True
         if not self.context.checkpointing_enabled:
-            self._commit(self._writer.prepare_commit(end_of_input=True))
+            # What a savepoint in passing prepared is held as well: nobody else commits it.
+            held = [committable for _, each in self._pending for committable in each]
+            self._pending = []
+            self._commit([*held, *self._writer.prepare_commit(end_of_input=True)])
 
     def close(self) -> None:
         if self._writer is not None:

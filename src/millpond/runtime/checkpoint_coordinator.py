@@ -35,6 +35,8 @@ __all__ = ("CheckpointCoordinator",)
 
 _logger = logging.getLogger(__name__)
 
+_SUSPENDED = "The job is being cancelled with a savepoint."
+
 
 @dataclass(slots=True)
 class _Request:
@@ -43,6 +45,10 @@ class _Request:
     options: SnapshotOptions
     target_directory: str | None
     future: Future[CompletedCheckpoint] = field(default_factory=Future)
+
+
+def _is_savepoint(request: _Request) -> bool:
+    return request.options.kind is SnapshotKind.SAVEPOINT
 
 
 @final
@@ -85,6 +91,7 @@ class CheckpointCoordinator:
         self._pending: dict[int, PendingCheckpoint] = {}
         self._requests: list[_Request] = []
         self._running = False
+        self._suspended = False
         self._next_periodic = 0.0
         self._last_end = float("-inf")
         self._failures_in_a_row = 0
@@ -96,6 +103,7 @@ class CheckpointCoordinator:
     def start(self) -> None:
         """All tasks run: checkpoints may be taken."""
         self._running = True
+        self._suspended = False
         self._late_locations.clear()
         if self._settings.interval_ms is not None:
             self._next_periodic = self._clock.monotonic() + self._settings.interval_ms / 1000
@@ -119,8 +127,11 @@ class CheckpointCoordinator:
         Savepoints go first, and wait for no pause (Flink's CheckpointRequestDecider).
         """
         request = _Request(snapshot_options, target_directory)
+        if self._suspended and not _is_savepoint(request):
+            request.future.set_exception(CheckpointError(_SUSPENDED))
+            return request.future
         self._requests.append(request)
-        self._requests.sort(key=lambda each: each.options.kind is not SnapshotKind.SAVEPOINT)
+        self._requests.sort(key=lambda each: not _is_savepoint(each))
         return request.future
 
     def request_last(
@@ -131,6 +142,25 @@ class CheckpointCoordinator:
         """Ask for the one that the attempt ends with: no periodic one is triggered any more."""
         self._next_periodic = float("inf")
         return self.request(snapshot_options or self.checkpoint_options(), target_directory)
+
+    def suspend(self) -> None:
+        """Give up checkpoints, but no savepoints, and take none until `resume` or `start`.
+
+        A checkpoint after a savepoint that the job ends with would let sinks commit what a job
+        that starts from the savepoint commits again (Flink's stopCheckpointScheduler).
+        """
+        self._suspended = True
+        for request in [each for each in self._requests if not _is_savepoint(each)]:
+            self._requests.remove(request)
+            request.future.set_exception(CheckpointError(_SUSPENDED))
+        for pending in list(self._pending.values()):
+            if pending.options.kind is SnapshotKind.CHECKPOINT:
+                error = CheckpointError(_SUSPENDED, checkpoint=pending.checkpoint_id)
+                self._abort(pending, error)
+
+    def resume(self) -> None:
+        """Take checkpoints again."""
+        self._suspended = False
 
     def tick(self) -> None:
         """Trigger what is due and give up what takes too long."""
@@ -153,6 +183,7 @@ class CheckpointCoordinator:
     def _periodic_is_due(self, now: float) -> bool:
         return (
             self._settings.interval_ms is not None
+            and not self._suspended
             and now >= self._next_periodic
             and now >= self._last_end + self._settings.min_pause_ms / 1000
         )
@@ -165,7 +196,7 @@ class CheckpointCoordinator:
         checkpoint_id = self._next_id
         self._next_id += 1
         now_ms = self._clock.now_ms()
-        savepoint = request.options.kind is SnapshotKind.SAVEPOINT
+        savepoint = _is_savepoint(request)
         statistics = CheckpointStatistics(
             checkpoint_id, request.options.kind, request.options.incremental, now_ms
         )

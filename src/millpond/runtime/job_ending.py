@@ -32,12 +32,13 @@ class JobEnding:
         store: of the job's checkpoints.
         send: reaches the worker.
         fail: makes the attempt fail, unless it has failed already.
+        cancel: cancels the job.
         checkpointing: whether the job takes checkpoints.
 
     Attributes:
         begun: the present attempt is told to end: nothing else may end it.
         cancelled: how the job was cancelled, if it was: CANCELED or SUSPENDED.
-        savepoint_path: of the savepoint that the job was stopped with.
+        savepoint_path: of the savepoint that the job was stopped or cancelled with.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class JobEnding:
         store: CompletedCheckpointStore,
         send: Callable[[ToWorker], None],
         fail: Callable[[Exception], None],
+        cancel: Callable[[], None],
         *,
         checkpointing: bool,
     ) -> None:
@@ -53,9 +55,11 @@ class JobEnding:
         self._store = store
         self._send = send
         self._fail = fail
+        self._cancel = cancel
         self._checkpointing = checkpointing
         self._stop: StopRequest | None = None
         self._last_checkpoint: Future[CompletedCheckpoint] | None = None
+        self._input_is_over = False
         self.begun = False
         self.cancelled: JobStatus | None = None
         self.savepoint_path: str | None = None
@@ -64,6 +68,7 @@ class JobEnding:
         """Nothing ends the next attempt yet."""
         self.begun = False
         self._last_checkpoint = None
+        self._input_is_over = False
 
     # -- what may end it
 
@@ -74,19 +79,27 @@ class JobEnding:
         self._send(Cancel())
 
     def stop(self, stop: StopRequest, status: JobStatus) -> None:
-        """Stop the sources, and end with a savepoint."""
+        """End with a savepoint: stop the sources for it, or cancel the job after it.
+
+        A job whose cancelling savepoint fails goes on.
+        """
         if self._stop is not None or self.begun or status is not JobStatus.RUNNING:
             stop.result.set_exception(
                 CheckpointError(f"The job cannot be stopped: it is {status.name}.")
             )
             return
         self._stop = stop
+        if stop.cancels:
+            self._coordinator.suspend()
+            stop.savepoint = self._coordinator.request(stop.snapshot_options, stop.target_directory)
+            return
         self._send(StopSources(stop.drain))
         if not stop.drain:
             self._take_savepoint(stop)
 
     def input_ended(self) -> None:
         """All sources have come to their end."""
+        self._input_is_over = True
         if self.begun:
             return
         if self._stop is not None:
@@ -121,6 +134,9 @@ class JobEnding:
 
     def _savepoint_done(self, stop: StopRequest, savepoint: Future[CompletedCheckpoint]) -> None:
         error = savepoint.exception()
+        if error is not None and stop.cancels:
+            self._go_on(error)
+            return
         if error is not None:
             failure = JobExecutionError(f"Stop with savepoint failed: {error}")
             failure.__cause__ = error
@@ -128,10 +144,20 @@ class JobEnding:
             self.give_up_stop(error)
             return
         completed = savepoint.result()
+        if stop.cancels:
+            self.savepoint_path = completed.location.directory
+            self._cancel()
+            return
         self._store.settle(completed)
         self.savepoint_path = completed.location.directory
         self._send(NotifyComplete(completed.checkpoint_id))
         self._finish()
+
+    def _go_on(self, error: BaseException) -> None:
+        self._coordinator.resume()
+        self.give_up_stop(error)
+        if self._input_is_over:
+            self.input_ended()
 
     def _finish(self) -> None:
         self.begun = True
@@ -145,7 +171,10 @@ class JobEnding:
         if stop is not None and not stop.result.done():
             stop.result.set_exception(error)
 
-    def answer_stop(self) -> None:
+    def answer_stop(self, status: JobStatus) -> None:
         """Tell whoever stopped the job where its savepoint is, now that the job is over."""
-        if self._stop is not None and self.savepoint_path is not None:
-            self._stop.result.set_result(self.savepoint_path)
+        stop = self._stop
+        if stop is None or self.savepoint_path is None:
+            return
+        if stop.cancels or status is JobStatus.FINISHED:
+            stop.result.set_result(self.savepoint_path)

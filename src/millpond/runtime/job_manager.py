@@ -109,6 +109,7 @@ class JobManager:
             store,
             self._send,
             self._fail,
+            lambda: self._cancel(JobStatus.CANCELED),
             checkpointing=parameters.checkpointing_enabled,
         )
 
@@ -125,7 +126,7 @@ class JobManager:
     def savepoint(
         self, target_directory: str | None, snapshot_options: SnapshotOptions
     ) -> Future[CompletedCheckpoint]:
-        """Take a savepoint, or a checkpoint, while the job goes on."""
+        """Take a savepoint while the job goes on."""
         result: Future[CompletedCheckpoint] = Future()
 
         def request() -> None:
@@ -133,6 +134,10 @@ class JobManager:
 
         self._submit(request, result)
         return result
+
+    def checkpoint(self) -> Future[CompletedCheckpoint]:
+        """Take a checkpoint now, as the job takes them; it may take none by itself."""
+        return self.savepoint(None, self.coordinator.checkpoint_options())
 
     def stop(
         self,
@@ -142,7 +147,27 @@ class JobManager:
         savepoint_format: SavepointFormat = SavepointFormat.CANONICAL,
     ) -> Future[str]:
         """Stop the sources, take a savepoint and end the job; the future holds its path."""
-        stop = StopRequest(drain, target_directory, savepoint_format)
+        return self._end_with(StopRequest(drain, target_directory, savepoint_format))
+
+    def cancel_with_savepoint(
+        self,
+        target_directory: str | None,
+        savepoint_format: SavepointFormat = SavepointFormat.CANONICAL,
+    ) -> Future[str]:
+        """Take a savepoint and cancel the job; the future holds its path.
+
+        No checkpoint completes after the savepoint. If it fails the job goes on.
+        """
+        return self._end_with(
+            StopRequest(
+                drain=False,
+                target_directory=target_directory,
+                savepoint_format=savepoint_format,
+                cancels=True,
+            )
+        )
+
+    def _end_with(self, stop: StopRequest) -> Future[str]:
         self._submit(lambda: self._ending.stop(stop, self.status), stop.result)
         return stop.result
 
@@ -157,9 +182,8 @@ class JobManager:
         self._over = True
         self._requests.close()
         self.coordinator.stop(_NOT_TAKEN)
-        if self.status is JobStatus.FINISHED:
-            # Not before: who waits for the savepoint may rely on the job being over.
-            self._ending.answer_stop()
+        # Not before: who waits for the savepoint may rely on the job being over.
+        self._ending.answer_stop(self.status)
         self._ending.give_up_stop(self._failure or CheckpointError(_NOT_TAKEN))
 
     # -- the job

@@ -1,4 +1,4 @@
-"""`StopRequest`: a stop with savepoint that somebody asked for."""
+"""`StopRequest`: a stop or a cancellation with savepoint that somebody asked for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ __all__ = ("StopRequest",)
 
 @dataclass(slots=True)
 class StopRequest:
-    """How to stop; `result` gets the savepoint's path when the job is over."""
+    """How to stop; `result` gets the savepoint's path when the job is over.
+
+    Attributes:
+        drain: let event time reach its end before.
+        cancels: the sources go on until the savepoint is complete, and then the job is cancelled.
+    """
 
     drain: bool
     target_directory: str | None
     savepoint_format: SavepointFormat = SavepointFormat.CANONICAL
+    cancels: bool = False
     result: Future[str] = field(default_factory=Future)
     savepoint: Future[CompletedCheckpoint] | None = None
 

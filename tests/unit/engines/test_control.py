@@ -108,7 +108,9 @@ def test_savepoints_and_stop_by_command(job, tmp_path):
     assert Savepoint.open(taken.stdout.strip()).kind == "canonical"
     # A SourceFunction without state of its own leaves nothing behind but the watermark.
     assert taken.stderr.startswith("Apache Flink cannot use: ")
-    assert ask_job(job_id, {"command": "checkpoint"})["path"].endswith("/chk-2")
+    taken = CliRunner().invoke(main, ["checkpoint", "trigger", "the job"])
+    assert taken.stdout.strip().endswith("/chk-2"), taken.stderr
+    assert job.trigger_checkpoint().result(20).endswith("/chk-3")
     stopped = CliRunner().invoke(main, ["stop", job_id[:8], "-p", target, "--drain"])
     assert stopped.exit_code == 0, stopped.stderr
     Savepoint.open(stopped.stdout.strip())
@@ -120,11 +122,14 @@ def test_cancel_with_savepoint_by_command(job, tmp_path):
     done = CliRunner().invoke(main, ["cancel", "the job", "-s", "-p", target])
     assert done.exit_code == 0, done.stderr
     Savepoint.open(done.stdout.strip())
-    for _ in range(500):
-        if not running_jobs():
-            break
-        threading.Event().wait(0.02)
-    assert running_jobs() == []
+    assert job.get_job_status().result(20).name == "CANCELED"
+
+
+def test_cancel_with_savepoint_by_the_client(job, tmp_path):
+    target = (tmp_path / "savepoints").as_uri()
+    path = job.cancel_with_savepoint(target).result(20)
+    assert Savepoint.open(path).kind == "canonical"
+    assert job.get_job_status().result(20).name == "CANCELED"
 
 
 def test_what_the_job_refuses_is_the_commands_error(job):

@@ -273,3 +273,24 @@ def test_so_many_are_retained():
         one.pass_ms(110)
         one.complete(number)
     assert [each.checkpoint_id for each in one.store.checkpoints] == [2, 3]
+
+
+def test_while_suspended_only_savepoints_are_taken():
+    one = Setting(max_concurrent=3, tolerable_failures=0)
+    one.pass_ms(100)
+    waiting = one.coordinator.request(one.coordinator.checkpoint_options())
+    one.coordinator.suspend()
+    assert one.take() == [("notifyaborted", 1)]
+    refused = one.coordinator.request(one.coordinator.checkpoint_options())
+    for future in (waiting, refused):
+        assert "cancelled with a savepoint" in str(future.exception(0))
+    savepoint = one.coordinator.request(SAVEPOINT)
+    assert one.pass_ms(1000) == [("triggercheckpoint", 2)]
+    # What a task answers late brings nothing back.
+    one.complete(1)
+    one.complete(2)
+    assert savepoint.result(0).is_savepoint
+    assert one.store.latest is None
+    assert one.failures == []
+    one.coordinator.resume()
+    assert one.pass_ms(100) == [("triggercheckpoint", 3)]
