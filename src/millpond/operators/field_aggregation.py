@@ -152,8 +152,10 @@ def _combine_any(
     if isinstance(before, tuple) and isinstance(position, int):
         return (*before[:position], combined, *before[position + 1 :])
     if isinstance(before, Row):
-        fields = Row(*before)
-        fields.set_field_names(getattr(before, "_fields", []))
+        fields = Row.of_kind(before.get_row_kind(), *before)
+        names = before.get_field_names()
+        if names is not None:
+            fields.set_field_names(names)
         fields[position] = combined
         return fields
     if isinstance(before, list) and isinstance(position, int):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from millpond.common import Row
+from millpond.common import Row, RowKind
 from millpond.datastream.operator_spec import AggregationKind, FieldAggregationSpec
 from millpond.errors import InvalidProgramError
 from millpond.operators.field_aggregation import reduce_of_field
@@ -53,3 +53,10 @@ def test_a_field_that_is_not_there_is_named(position):
 def test_values_that_do_not_add_up_raise_their_own_error():
     with pytest.raises(TypeError, match="unsupported operand"):
         reduce(AggregationKind.SUM, 1, ("a", 5), ("a", None))
+
+
+def test_rows_without_names_keep_their_kind():
+    before = Row.of_kind(RowKind.UPDATE_AFTER, "a", 5)
+    result = reduce(AggregationKind.MAX, 1, before, Row("a", 7))
+    assert result == Row.of_kind(RowKind.UPDATE_AFTER, "a", 7)
+    assert result.get_field_names() is None
