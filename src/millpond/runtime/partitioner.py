@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
+from millpond.common.row_names import named_rows
 from millpond.datastream.partitioning import (
     BroadcastPartitioning,
     CustomPartitioning,
@@ -72,7 +73,7 @@ def _selected(selector: Callable[[Any], Any], values: Sequence[Any], target: str
 
 
 def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
-    selector = partitioning.key_selector
+    selector, names = partitioning.key_selector, partitioning.row_names
     position = _column(selector)
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
@@ -83,7 +84,8 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
         ):
             return ((0, batch.keyed_by(position)),)
         keys = _selected(selector, batch.values, target)
-        return ((0, Batch(batch.values, batch.timestamps, keys)),)
+        values = batch.values if names is None else named_rows(batch.values, names)
+        return ((0, Batch(values, batch.timestamps, keys)),)
 
     return partition
 
@@ -91,13 +93,15 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
 def _keyed(
     partitioning: KeyGroupPartitioning, parallelism: int, maximum: int, target: str
 ) -> Partition:
-    selector = _selector(partitioning)
+    selector, names = _selector(partitioning), partitioning.row_names
     key_groups = key_serializer_for(partitioning.key_type).key_groups
     owner = [operator_index(group, maximum, parallelism) for group in range(maximum)]
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         keys = _selected(selector, batch.values, target)
         targets = [owner[group] for group in key_groups(keys, maximum)]
+        if names is not None:
+            batch = Batch(named_rows(batch.values, names), batch.timestamps)
         return _deal(batch, targets, parallelism, keys)
 
     return partition

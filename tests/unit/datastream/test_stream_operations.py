@@ -143,6 +143,20 @@ def test_rows_of_a_collection(env):
     assert collect(stream.map(lambda row: (row.name, row["age"]))) == [("Ada", 36)]
 
 
+class NameOf(KeyedProcessFunction):
+    def process_element(self, value, ctx):
+        yield f"{value.name} {value.age}"
+
+
+@pytest.mark.parametrize("record", [lambda v: Row(v[0], v[1]), lambda v: v], ids=["row", "tuple"])
+def test_records_behind_key_by_have_the_names_of_their_row_type(env, record):
+    row_type = Types.ROW_NAMED(["name", "age"], [Types.STRING(), Types.INT()])
+    rows = env.from_collection([("Ada", 36), ("Ada", 1)]).map(record, row_type)
+    keyed = rows.key_by(lambda row: row[0], Types.STRING())
+    assert collect(keyed.process(NameOf(), Types.STRING())) == ["Ada 1", "Ada 36"]
+    assert Row(name="Ada", age=37) in collect(keyed.sum("age"))
+
+
 @pytest.mark.parametrize(
     ("elements", "type_info", "named"),
     [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from millpond.common.row_names import named_rows
 from millpond.common.typeinfo import RowTypeInfo
-from millpond.common.types import Row
 from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
 from millpond.errors import InvalidProgramError, MillpondError
 from millpond.serialization.coders import coder_for
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from millpond.clock import Clock
     from millpond.common.typeinfo import TypeInformation
 
-__all__ = ("CollectionSource", "as_row", "declared_elements")
+__all__ = ("CollectionSource", "declared_elements")
 
 
 def declared_elements(values: Iterable[Any], type_info: TypeInformation) -> list[Any]:
@@ -30,8 +30,7 @@ def declared_elements(values: Iterable[Any], type_info: TypeInformation) -> list
     """
     elements = list(values)
     if isinstance(type_info, RowTypeInfo):
-        names = type_info.get_field_names()
-        elements = [as_row(element, names) for element in elements]
+        elements = named_rows(elements, type_info.get_field_names())
     encode = coder_for(type_info).encode
     for index, element in enumerate(elements):
         try:
@@ -44,20 +43,6 @@ def declared_elements(values: Iterable[Any], type_info: TypeInformation) -> list
                 hint="Change the element or the type_info.",
             ) from error
     return elements
-
-
-def as_row(value: Any, names: Sequence[str]) -> Any:
-    """Return a tuple, a list or a row without names as a row with these; others as they are."""
-    if isinstance(value, Row):
-        if value.get_field_names() is not None:
-            return value
-        row = Row.of_kind(value.get_row_kind(), *value)
-    elif isinstance(value, tuple | list):
-        row = Row(*value)
-    else:
-        return value
-    row.set_field_names(list(names))
-    return row
 
 
 @final
