@@ -154,7 +154,7 @@ def test_records_behind_key_by_have_the_names_of_their_row_type(env, record):
     rows = env.from_collection([("Ada", 36), ("Ada", 1)]).map(record, row_type)
     keyed = rows.key_by(lambda row: row[0], Types.STRING())
     assert collect(keyed.process(NameOf(), Types.STRING())) == ["Ada 1", "Ada 36"]
-    assert Row(name="Ada", age=37) in collect(keyed.sum("age"))
+    assert collect(keyed.sum("age").map(lambda row: row.age)) == [36, 37]
 
 
 @pytest.mark.parametrize(
