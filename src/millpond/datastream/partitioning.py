@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from millpond.common.typeinfo import TypeInformation
 
@@ -61,13 +61,13 @@ class CustomPartitioning:
 class KeyGroupPartitioning:
     """To the subtask that owns the key group of the record's key.
 
-    Records of a declared row type get its `row_names` on the way, as from PyFlink's coder; the
-    key selector sees them before.
+    Records get the rows of their `record_type` on the way, as from PyFlink's coders; the key
+    selector sees them before.
     """
 
     key_selector: Callable[[Any], Any]
     key_type: TypeInformation | None
-    row_names: Sequence[str] | None = None
+    record_type: TypeInformation | None = None
 
 
 Partitioning = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from millpond.common.row_names import named_rows
+from millpond.common.row_names import row_naming
 from millpond.datastream.partitioning import (
     BroadcastPartitioning,
     CustomPartitioning,
@@ -73,7 +73,7 @@ def _selected(selector: Callable[[Any], Any], values: Sequence[Any], target: str
 
 
 def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
-    selector, names = partitioning.key_selector, partitioning.row_names
+    selector, naming = partitioning.key_selector, row_naming(partitioning.record_type)
     position = _column(selector)
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
@@ -84,7 +84,7 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
         ):
             return ((0, batch.keyed_by(position)),)
         keys = _selected(selector, batch.values, target)
-        values = batch.values if names is None else named_rows(batch.values, names)
+        values = batch.values if naming is None else [naming(value) for value in batch.values]
         return ((0, Batch(values, batch.timestamps, keys)),)
 
     return partition
@@ -93,15 +93,15 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
 def _keyed(
     partitioning: KeyGroupPartitioning, parallelism: int, maximum: int, target: str
 ) -> Partition:
-    selector, names = _selector(partitioning), partitioning.row_names
+    selector, naming = _selector(partitioning), row_naming(partitioning.record_type)
     key_groups = key_serializer_for(partitioning.key_type).key_groups
     owner = [operator_index(group, maximum, parallelism) for group in range(maximum)]
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         keys = _selected(selector, batch.values, target)
         targets = [owner[group] for group in key_groups(keys, maximum)]
-        if names is not None:
-            batch = Batch(named_rows(batch.values, names), batch.timestamps)
+        if naming is not None:
+            batch = Batch([naming(value) for value in batch.values], batch.timestamps)
         return _deal(batch, targets, parallelism, keys)
 
     return partition

@@ -157,6 +157,20 @@ def test_records_behind_key_by_have_the_names_of_their_row_type(env, record):
     assert collect(keyed.sum("age").map(lambda row: row.age)) == [36, 37]
 
 
+def test_rows_inside_of_other_types_have_their_names(env):
+    inner = Types.ROW_NAMED(["city"], [Types.STRING()])
+    row_type = Types.ROW_NAMED(
+        ["one", "many", "by_name", "pair"],
+        [inner, Types.LIST(inner), Types.MAP(Types.STRING(), inner), Types.TUPLE([inner])],
+    )
+    place = ("Ghent",)
+    stream = env.from_collection([(place, [place], {"a": place}, (place,))], row_type)
+    cities = stream.map(
+        lambda row: [row.one.city, row.many[0].city, row.by_name["a"].city, row.pair[0].city]
+    )
+    assert collect(cities) == [["Ghent"] * 4]
+
+
 @pytest.mark.parametrize(
     ("elements", "type_info", "named"),
     [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from millpond.common.row_names import named_rows
-from millpond.common.typeinfo import RowTypeInfo
+from millpond.common.row_names import row_naming
 from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
 from millpond.errors import InvalidProgramError, MillpondError
 from millpond.serialization.coders import coder_for
@@ -22,15 +21,16 @@ __all__ = ("CollectionSource", "declared_elements")
 def declared_elements(values: Iterable[Any], type_info: TypeInformation) -> list[Any]:
     """Return the elements of a collection, each checked against the type declared for them.
 
-    With a row type, tuples and lists become rows. Costs one encoding a value, as in PyFlink, which
-    hands a collection to its source in bytes.
+    Where the type has rows, tuples and lists become rows. Costs one encoding a value, as in
+    PyFlink, which hands a collection to its source in bytes.
 
     Raises:
         InvalidProgramError: an element does not fit; the error tells which.
     """
     elements = list(values)
-    if isinstance(type_info, RowTypeInfo):
-        elements = named_rows(elements, type_info.get_field_names())
+    naming = row_naming(type_info)
+    if naming is not None:
+        elements = [naming(element) for element in elements]
     encode = coder_for(type_info).encode
     for index, element in enumerate(elements):
         try:

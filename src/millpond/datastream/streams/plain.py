@@ -198,18 +198,15 @@ class DataStream(NamedStream):
     ) -> KeyedStream:
         """Partition by key; keyed state and timers belong to the key of the record.
 
-        Without `key_type` the key is pickled, as PyFlink does. If the stream has a row type, tuples
-        and rows without names become rows with its names.
+        Without `key_type` the key is pickled, as PyFlink does. Where the stream's type has rows,
+        tuples and rows without names become rows with its names.
         """
-        from millpond.common.typeinfo import RowTypeInfo
         from millpond.datastream.streams.keyed import KeyedStream
 
         selector = function_or_callable(key_selector, KeySelector, "key_by")
         if isinstance(selector, KeySelector):
             selector = selector.get_key
-        record_type = self.get_type()
-        names = record_type.get_field_names() if isinstance(record_type, RowTypeInfo) else None
-        partitioning = KeyGroupPartitioning(selector, key_type, names)
+        partitioning = KeyGroupPartitioning(selector, key_type, self.get_type())
         edges = self._partitioned(partitioning)
         return KeyedStream(self._environment, edges, partitioning, self._side_type)
 
