@@ -353,6 +353,8 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
             self._divide_cache()
         now_ms: int | None = None
         for table in self._tables.values():
+            if table.stored is not None:
+                table.stored.end_batch()
             if table.sweep is not None:
                 if now_ms is None:
                     now_ms = self.parameters.clock.now_ms()

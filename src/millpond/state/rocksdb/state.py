@@ -80,7 +80,7 @@ class RocksDBState:
 
     Attributes:
         current_namespace: set by window operators; VOID_NAMESPACE for other state.
-        cache_entries: how many objects the cache may hold.
+        cache_entries: how many changed objects the cache may hold.
     """
 
     __slots__ = (
@@ -140,7 +140,17 @@ class RocksDBState:
     def limit_cache(self, size_bytes: int) -> None:
         """Set about how much memory the cached objects may take, dirty and clean ones together."""
         self._cache_bytes = size_bytes
-        self.cache_entries = max(_SMALLEST_CACHE, size_bytes // (2 * self._entry_bytes))
+        self._set_entries()
+
+    def _set_entries(self) -> None:
+        # As many again may be clean.
+        self.cache_entries = self._entries_within(self._cache_bytes // 2)
+
+    def _entries_within(self, size_bytes: int) -> int:
+        return max(_SMALLEST_CACHE, size_bytes // self._entry_bytes)
+
+    def end_batch(self) -> None:
+        """Do what is due once a batch."""
 
     def _write_rows(self, rows: list[tuple[bytes, bytes | None]]) -> None:
         """Write rows, sorted, and learn from them how large the cached objects are."""
@@ -151,6 +161,9 @@ class RocksDBState:
             self._family.write(rows)
         except RowTooLargeError as error:
             self._refuse_row(error)
+        self._learn_rows(rows)
+
+    def _learn_rows(self, rows: list[tuple[bytes, bytes | None]]) -> None:
         sample = rows[:: len(rows) // _SAMPLE + 1]
         size = sum(len(key) + (len(value) if value is not None else 0) for key, value in sample)
         self._entry_bytes = _OBJECT_BYTES + _BYTES_IN_MEMORY_PER_BYTE * size // len(sample)

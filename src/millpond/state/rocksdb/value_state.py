@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.datastream.state import ValueState
 from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, fits
+from millpond.state.rocksdb.object_cache import ObjectCache
+from millpond.state.rocksdb.object_size import object_bytes
 from millpond.state.rocksdb.state import MISSING, RocksDBState
 
 if TYPE_CHECKING:
@@ -16,6 +20,14 @@ if TYPE_CHECKING:
     from millpond.state.rocksdb.database import ColumnFamily
 
 __all__ = ("RocksDBValueState", "ValueRows", "rocksdb_value_state")
+
+# What two dictionaries take for an entry at most, while one of them grows.
+_PLACE_BYTES: Final = 96
+_SAMPLE: Final = 64
+# Far too many, so that the first values are weighed soon.
+_FIRST_ENTRY_BYTES: Final = 1 << 16
+# Rows are made in pieces of about this size, so that writing many needs little memory.
+_PIECE_BYTES: Final = 4 << 20
 
 
 @final
@@ -39,20 +51,27 @@ class _Written(dict[Any, Any]):
 class ValueRows(RocksDBState):
     """State with one row a slot.
 
-    `_dirty` maps slots to values that are not in the database yet, `_clean` to what is there;
-    None is "absent" in both. A slot that is worked with stays in `_dirty` until the next flush,
+    `_dirty` maps slots to values that are not in the database yet, `_cache` to what is there;
+    None is "absent" in both. A slot that is worked with stays in `_dirty` until it is written,
     so that reading and writing it costs one dictionary operation each, as on the heap.
+
+    Attributes:
+        cache_entries: how many values may be in `_dirty` before room is made.
     """
 
-    __slots__ = ("_clean", "_dirty", "_fits", "_written")
+    __slots__ = ("_cache", "_capacity", "_clean", "_dirty", "_fits", "_written")
 
     def __init__(
         self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
     ) -> None:
-        super().__init__(definition, family, backend)
         self._dirty = _Written(self._read)
         self._written: Callable[..., Any] = super(_Written, self._dirty).get
-        self._clean: dict[Any, Any] = {}
+        self._cache = ObjectCache()
+        self._clean = self._cache.clean
+        self._capacity = 0
+        super().__init__(definition, family, backend)
+        self._entry_bytes = _FIRST_ENTRY_BYTES
+        self.limit_cache(self._cache_bytes)
         self._fits = fits(definition.value_coder)
 
     def _read(self, slot: Any) -> Any:
@@ -68,9 +87,12 @@ class ValueRows(RocksDBState):
         value = clean.get(slot, MISSING)
         if value is not MISSING:
             return value
-        if len(self._dirty) > self.cache_entries:
-            # Writers through `entries` do not look at the size themselves.
-            self.evict()
+        cache = self._cache
+        value = cache.missed(slot, MISSING)
+        if value is not MISSING:
+            return value
+        if len(self._dirty) + len(clean) >= self._capacity:
+            self._make_room()
         row = self._family.get(self.composite_key(slot))
         if row is None:
             value = None
@@ -81,9 +103,8 @@ class ValueRows(RocksDBState):
                 raise self.damaged(error) from error
             if len(row) > self._entry_bytes:
                 self._learn(row)
-        if len(clean) >= self.cache_entries:
-            clean.clear()
-        clean[slot] = value
+        cache.add(slot, value)
+        self.cache_entries -= 1
         return value
 
     def _store(self, slot: Any, value: Any) -> None:
@@ -92,35 +113,88 @@ class ValueRows(RocksDBState):
         dirty = self._dirty
         dirty[slot] = value
         if len(dirty) > self.cache_entries:
-            self.evict()
+            self._make_room()
 
     def clear(self) -> None:
         """Remove the value of the current key and namespace."""
         self._store(self._scope.current_key, None)
 
+    def _set_entries(self) -> None:
+        self._capacity = self._entries_within(self._cache_bytes)
+        self.cache_entries = self._capacity - len(self._cache)
+
+    def end_batch(self) -> None:
+        """Look at the newest value, so that none can grow unnoticed; see that all have room."""
+        dirty = self._dirty
+        if not dirty:
+            return
+        slot = next(reversed(dirty))
+        found = _PLACE_BYTES + object_bytes(slot) + object_bytes(self._written(slot))
+        if found > self._entry_bytes:
+            self._entry_bytes = found
+            self.limit_cache(self._cache_bytes)
+        # Writers through `entries` do not look at the number themselves.
+        if len(dirty) > self.cache_entries:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Drop values, or else write all changed ones, until an eighth of the cache is free."""
+        dirty, cache = self._dirty, self._cache
+        self._weigh(dirty or self._clean)
+        capacity = self._capacity
+        if len(dirty) + len(cache) > capacity - (capacity >> 3) - 1 and not cache.make_room(
+            dirty, capacity
+        ):
+            self._write(dirty)
+            cache.absorb(dirty, capacity)
+            dirty.clear()
+        self.limit_cache(self._cache_bytes)
+
+    def _weigh(self, values: dict[Any, Any]) -> None:
+        """Learn from some values how large all are."""
+        slots = list(islice(values, 0, None, len(values) // _SAMPLE + 1))
+        if slots:
+            get = partial(dict.get, values)
+            size = sum(object_bytes(slot) + object_bytes(get(slot)) for slot in slots)
+            self._entry_bytes = _PLACE_BYTES + size // len(slots)
+            self.limit_cache(self._cache_bytes)
+
+    def _learn_rows(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+        """Do nothing: the objects themselves are weighed."""
+
     def flush(self) -> None:
         """Write the changed values, sorted, in batches."""
-        dirty, clean = self._dirty, self._clean
+        dirty = self._dirty
         if not dirty:
             return
         self._write(dirty)
-        clean.update(dirty)
+        self._cache.absorb(dirty, self._capacity)
         dirty.clear()
+        self.limit_cache(self._cache_bytes)
 
     def evict(self) -> None:
         """Flush and keep only what was changed."""
-        dirty, clean = self._dirty, self._clean
+        dirty = self._dirty
         self._write(dirty)
-        clean.clear()
-        clean.update(dirty)
+        self._cache.clear()
+        self._cache.absorb(dirty, self._capacity)
         dirty.clear()
+        self.limit_cache(self._cache_bytes)
 
     def _write(self, dirty: dict[Any, Any]) -> None:
+        count = max(1, _PIECE_BYTES // self._entry_bytes)
+        if len(dirty) <= count:
+            self._write_piece(dirty)
+            return
+        entries = iter(dirty.items())
+        while piece := dict(islice(entries, count)):
+            self._write_piece(piece)
+
+    def _write_piece(self, dirty: dict[Any, Any]) -> None:
         if None in dirty.values():
-            known = self._clean.get
-            removed = [slot for slot, value in dirty.items() if value is None]
             # Not for what is known to be absent: tombstones slow all later reads down.
-            gone = [slot for slot in removed if known(slot, MISSING) is not None]
+            is_absent = self._cache.is_absent
+            gone = [slot for slot, value in dirty.items() if value is None and not is_absent(slot)]
             kept = {slot: value for slot, value in dirty.items() if value is not None}
             deletions = self.composite_keys(gone)
         else:
@@ -154,7 +228,7 @@ class RocksDBValueState(ValueRows, ValueState[Any]):
         dirty = self._dirty
         dirty[self._scope.current_key] = value
         if len(dirty) > self.cache_entries:
-            self.evict()
+            self._make_room()
 
 
 @final
@@ -186,7 +260,7 @@ class _ExactValueState(RocksDBValueState):
             dirty = self._dirty
             dirty[self._scope.current_key] = value
             if len(dirty) > self.cache_entries:
-                self.evict()
+                self._make_room()
         else:
             self._store(self._scope.current_key, value)
 
@@ -209,7 +283,7 @@ class _IntegerValueState(RocksDBValueState):
             dirty = self._dirty
             dirty[self._scope.current_key] = value
             if len(dirty) > self.cache_entries:
-                self.evict()
+                self._make_room()
         else:
             self._store(self._scope.current_key, value)
 

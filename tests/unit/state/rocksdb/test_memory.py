@@ -88,13 +88,16 @@ def test_backends_share_the_objects_budget(harness: BackendHarness) -> None:
     descriptor = ValueStateDescriptor("value", Types.LONG())
     backends = [harness.create() for _ in range(3)]
     states = [state_of(backend, descriptor) for backend in backends]
-    for backend in backends:
+    for backend, state in zip(backends, states, strict=True):
+        for key in range(100):
+            backend.current_key = key
+            state.update(key)
         backend.end_batch()
-    alone = states[0].cache_entries
+    shared = states[0].cache_entries
     backends[1].close()
     backends[2].close()
     backends[0].end_batch()
-    assert states[0].cache_entries > 2 * alone
+    assert states[0].cache_entries > 2 * shared > 5_000
 
 
 def test_caches_write_buffers_and_objects_keep_to_a_small_budget(harness: BackendHarness) -> None:

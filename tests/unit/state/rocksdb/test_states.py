@@ -291,7 +291,7 @@ def test_entries_are_read_through_and_written_back(
     monkeypatch.setattr("millpond.state.rocksdb.state._SMALLEST_CACHE", 2)
     backend = harness.create()
     state = state_of(backend, VALUE)
-    _limit(backend, 2)
+    state.limit_cache(0)
     entries = state.entries()
     for key in range(50):
         assert entries.get(key % 10) == (None if key < 10 else key - 10)
