@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -154,9 +155,12 @@ class Spying(KeyedProcessFunction):
 
     directory = None
     found = None
+    databases: ClassVar[set] = set()
 
     def process_element(self, value, ctx):
-        Spying.found |= {path.name for path in Path(Spying.directory).rglob("*")}
+        paths = list(Path(Spying.directory).rglob("*"))
+        Spying.found |= {path.name for path in paths}
+        Spying.databases |= {path for path in paths if path.name.startswith("job_")}
         yield value
 
 
@@ -172,6 +176,40 @@ def test_temporary_directories(mill, tmp_path, spelling):
     assert "CURRENT" in Spying.found
     # And nothing stays behind.
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.option("io.tmp.dirs")
+def test_databases_are_spread_over_several_temporary_directories(mill, tmp_path):
+    def describe(env, ledger):
+        numbers = env.from_source(CollectionSource(range(40)), None, "numbers")
+        keyed = numbers.key_by(lambda value: value, Types.LONG())
+        keyed.process(Spying()).set_parallelism(2)
+
+    (tmp_path / "broken").write_text("a file, where a directory should be")
+    Spying.directory, Spying.found = str(tmp_path), set()
+    parents = [tmp_path / name for name in ("broken", "first", "second")]
+    directories = ",".join(str(parent) for parent in parents)
+    mill.run({"state.backend.type": "rocksdb", "io.tmp.dirs": directories}, describe=describe)
+    assert "CURRENT" in Spying.found
+    assert {path.parent.name for path in Spying.databases if path.parent in parents} == {
+        "first",
+        "second",
+    }
+    assert not any(path.is_file() for parent in parents[1:] for path in parent.rglob("*"))
+
+
+@pytest.mark.option("io.tmp.dirs")
+def test_no_usable_temporary_directory_is_an_error_that_names_each(tmp_path):
+    (tmp_path / "broken").write_text("a file, where a directory should be")
+    configuration = Configuration.from_dict(
+        {"io.tmp.dirs": f"{tmp_path}/broken,{tmp_path}/broken/below"}
+    )
+    env = StreamExecutionEnvironment.get_execution_environment(configuration)
+    env.from_collection([1]).print()
+    with pytest.raises(MillpondError, match="No temporary directory can be used") as raised:
+        env.execute()
+    assert f"{tmp_path}/broken: File exists" in str(raised.value)
+    assert f"{tmp_path}/broken/below: Not a directory" in str(raised.value)
 
 
 def test_the_plan_shows_the_parallelism_of_the_configuration():

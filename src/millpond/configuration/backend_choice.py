@@ -16,6 +16,7 @@ from millpond.configuration.backend_description import (
 from millpond.configuration.directory import checked_directory, split_local_directories
 from millpond.configuration.options import rocksdb as rocksdb_options
 from millpond.configuration.options import state_backend as options
+from millpond.configuration.options.execution import TEMPORARY_DIRECTORIES
 from millpond.configuration.rocksdb_memory import rocksdb_memory
 from millpond.errors import ConfigurationError
 
@@ -43,7 +44,8 @@ DEFAULT_MAX_STATE_SIZE_BYTES = 5 * 1024 * 1024
 class RocksDBChoice:
     """Settings of the RocksDB store.
 
-    `local_directories` is empty where nothing is set: temporary directories then.
+    `local_directories` is empty where nothing is set and there is one temporary directory at most:
+    a worker's own directory in it then.
     `options_factory` is None, an import path, a class or an instance. The memory settings stand
     in `rocksdb_memory`, the column family options in the configuration.
     """
@@ -293,6 +295,11 @@ def _rocksdb(configuration: Configuration, described: RocksDBDescription | None)
     if local is None:
         option = rocksdb_options.LOCAL_DIRECTORIES
         local = split_local_directories(configuration.get(option) or "", option.key)
+    if not local:
+        temporary = configuration.get(TEMPORARY_DIRECTORIES) or ""
+        spread = split_local_directories(temporary, TEMPORARY_DIRECTORIES.key)
+        # Of a single one the worker has a directory of its own, which goes when it ends.
+        local = spread if len(spread) > 1 else ()
     factory: object = said.options_factory
     if factory is None:
         path = configuration.get(rocksdb_options.OPTIONS_FACTORY)

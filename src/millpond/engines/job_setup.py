@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,20 +49,29 @@ def new_job_id() -> str:
 
 
 def temporary_root(configuration: Configuration) -> Path | None:
-    """Return the first of the configured temporary directories; None: the system's."""
-    directories = configuration.get(execution.TEMPORARY_DIRECTORIES)
-    if not directories:
+    """Return the first of the configured temporary directories that works; None: the system's.
+
+    Raises:
+        ConfigurationError: none of them can be made and written; names each with its reason.
+    """
+    option = execution.TEMPORARY_DIRECTORIES
+    directories = split_local_directories(configuration.get(option) or "", option.key)
+    failures: list[str] = []
+    for root in map(Path, directories):
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=root).close()
+        except OSError as error:
+            failures.append(f"{root}: {error.strerror}")
+        else:
+            return root
+    if not failures:
         return None
-    root = Path(split_local_directories(directories, execution.TEMPORARY_DIRECTORIES.key)[0])
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The temporary directory cannot be made: {error.strerror}.",
-            path=root,
-            option=execution.TEMPORARY_DIRECTORIES.key,
-        ) from error
-    return root
+    raise ConfigurationError(
+        f"No temporary directory can be used: {'; '.join(failures)}.",
+        hint="Name a directory that may be written.",
+        option=option.key,
+    )
 
 
 @final

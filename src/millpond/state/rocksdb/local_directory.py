@@ -6,7 +6,6 @@ import re
 import shutil
 import tempfile
 import uuid
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
@@ -30,7 +29,7 @@ class InstanceDirectories:
 
     def __init__(self, first: int = 0) -> None:
         """Start with the directory number `first` of those given, so that jobs spread."""
-        self._next = count(first)
+        self._next = first
 
     def create(
         self,
@@ -46,9 +45,9 @@ class InstanceDirectories:
         candidates = list(directories) or [Path(tempfile.gettempdir())]
         prefix = f"job_{_clean(job_id)}_op_{_clean(operator)}_uuid_"
         failures: list[str] = []
-        start = next(self._next)
-        for number in range(len(candidates)):
-            parent = candidates[(start + number) % len(candidates)]
+        for _ in candidates:
+            parent = candidates[self._next % len(candidates)]
+            self._next += 1
             path = parent / f"{prefix}{uuid.uuid4()}"
             try:
                 parent.mkdir(parents=True, exist_ok=True)

@@ -32,9 +32,10 @@ def test_names_are_clean(tmp_path: Path) -> None:
 def test_broken_directories_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     directories = InstanceDirectories()
-    for _ in range(3):
-        path = directories.create([tmp_path / "file", tmp_path / "good"], "job", "op")
-        assert path.parent == tmp_path / "good"
+    parents = [tmp_path / name for name in ("file", "good", "better")]
+    made = [directories.create(parents, "job", "op") for _ in range(4)]
+    # The working ones have equal shares: the broken one's turns do not all go to its neighbour.
+    assert [path.parent.name for path in made] == ["good", "better", "good", "better"]
 
 
 def test_no_usable_directory_is_an_error_that_names_each(tmp_path: Path) -> None:
