@@ -70,6 +70,7 @@ def test_windows_are_values():
     assert min(TimeWindow(5, 6), TimeWindow(0, 9), TimeWindow(0, 3)) == TimeWindow(0, 3)
     assert repr(TimeWindow(0, 1)) == "TimeWindow(start=0, end=1)"
     assert repr(CountWindow(7)) == "CountWindow(id=7)"
+    assert repr(GlobalWindow()) == "GlobalWindow"
 
 
 @pytest.mark.parametrize("window", [TimeWindow(-5, 10), CountWindow(3), GlobalWindow.get()])

@@ -117,5 +117,8 @@ class GlobalWindow(_NoFields, Window):  # type: ignore[metaclass,unused-ignore]
     def __bool__(self) -> bool:
         return True  # an empty tuple would be false
 
+    def __repr__(self) -> str:
+        return "GlobalWindow"
+
 
 _GLOBAL_WINDOW: Final = GlobalWindow()
