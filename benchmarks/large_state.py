@@ -23,7 +23,9 @@ import sys
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millpond.checkpoint.location import CheckpointLocation
 from millpond.checkpoint.reader import SnapshotSource
@@ -37,6 +39,9 @@ from millpond.state.contract.keyed_backend import KeyedBackendParameters
 from millpond.state.contract.namespace import VOID
 from millpond.state.contract.snapshot import SnapshotOptions
 from millpond.state.rocksdb.store import RocksDBStateStore
+
+if TYPE_CHECKING:
+    from millpond.checkpoint.checksum import FileChecksum
 
 STATE = StateDefinition.of(ValueStateDescriptor("value", Types.STRING()), VOID)
 # Keys are visited in the order i * STEP mod keys, so that what a checkpoint holds of a key can be
@@ -89,7 +94,8 @@ class _Checkpoints:
         self._number = 0
         self._writer: threading.Thread | None = None
         self._done: tuple | None = None
-        self.pauses_ms: list[float] = []
+        self._checksums: dict[str, FileChecksum] = {}
+        self.pauses_ms: list[tuple[int, ...]] = []
         self.seconds: list[float] = []
         self.written_mb: list[float] = []
 
@@ -101,10 +107,20 @@ class _Checkpoints:
             self._number, target.as_uri(), (self._directory / "shared").as_uri()
         )
         began = time.perf_counter()
-        snapshot = self._backend.snapshot(
-            self._number, location.streams(), SnapshotOptions(incremental=True)
-        )
-        self.pauses_ms.append((time.perf_counter() - began) * 1000)
+        # What `snapshot` does anyway, in steps, to see which of them takes long.
+        self._backend.get_state(STATE).flush()
+        written_back = time.perf_counter()
+        database = self._backend.database
+        for name in database.column_family_names:
+            family = database.column_family(name)
+            if family.has_unflushed_rows():
+                family.flush()
+        flushed = time.perf_counter()
+        streams = location.streams()
+        snapshot = self._backend.snapshot(self._number, streams, SnapshotOptions(incremental=True))
+        times = (began, written_back, flushed, time.perf_counter())
+        steps = (round((end - start) * 1000) for start, end in pairwise(times))
+        self.pauses_ms.append(tuple(steps))
 
         def write() -> None:
             try:
@@ -112,6 +128,7 @@ class _Checkpoints:
             finally:
                 snapshot.release()
             seconds = time.perf_counter() - began
+            self._checksums.update(streams.checksums)
             self._done = (self._number, handle, inserted, updated, seconds)
 
         self._writer = threading.Thread(target=write)
@@ -125,7 +142,8 @@ class _Checkpoints:
         self._writer = None
         number, handle, inserted, updated, seconds = self._done
         partial = self._directory / "completed.inprogress"
-        partial.write_bytes(pickle.dumps((number, handle, inserted, updated)))
+        checksums = dict(self._checksums)
+        partial.write_bytes(pickle.dumps((number, handle, checksums, inserted, updated)))
         partial.rename(self._directory / "completed")
         self._backend.notify_checkpoint_complete(number)
         self.seconds.append(seconds)
@@ -196,12 +214,13 @@ def _fill(arguments: argparse.Namespace) -> None:
 def _restore(arguments: argparse.Namespace) -> None:
     """Restore the last complete checkpoint and compare a sample."""
     directory, keys = arguments.directory, arguments.keys
-    number, handle, inserted, updated = pickle.loads(
+    number, handle, checksums, inserted, updated = pickle.loads(
         (directory / "checkpoints" / "completed").read_bytes()
     )
     before = _resident_bytes()
     store = _store(arguments.budget_mb)
-    reader = SnapshotSource((directory / "checkpoints" / f"chk-{number}").as_uri(), None).reader()
+    source = (directory / "checkpoints" / f"chk-{number}").as_uri()
+    reader = SnapshotSource(source, checksums).reader()
     groups = (0, 63) if arguments.role == "rescale" else (0, 127)
     began = time.perf_counter()
     backend = _backend(store, directory / "local", reader, (handle,), groups)
@@ -241,7 +260,14 @@ def _summary(checkpoints: _Checkpoints) -> dict:
         "count": len(checkpoints.seconds),
         "mb": [round(size) for size in checkpoints.written_mb],
         "seconds": [round(seconds, 1) for seconds in checkpoints.seconds],
-        "longest_pause_ms": round(max(checkpoints.pauses_ms, default=0)),
+        "pauses_ms": sorted(map(sum, checkpoints.pauses_ms)),
+        "longest_pause_ms": dict(
+            zip(
+                ("write back", "flush", "link"),
+                max(checkpoints.pauses_ms, key=sum, default=()),
+                strict=False,
+            )
+        ),
     }
 
 

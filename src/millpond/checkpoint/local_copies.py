@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 import threading
 import uuid
 from typing import TYPE_CHECKING, BinaryIO, final
 
 from millpond.checkpoint.checksum import RunningChecksum
+from millpond.filesystem.hard_link import hard_link
 from millpond.filesystem.owner import OWNER_FILE_NAME
 from millpond.filesystem.path import name_of
 from millpond.formats.handles import InlineHandle, RelativeFileHandle
@@ -106,9 +106,7 @@ class DuplicatingStreams:
         if name is not None:
             target = self._copies.path(name)
             with _unimportant():
-                try:
-                    os.link(path, target)
-                except OSError:
+                if not hard_link(path, target):
                     shutil.copyfile(path, target)
         return handle
 
@@ -197,18 +195,19 @@ class LocalFirstReader:
                 _logger.warning("The local copy %s cannot be read: %s", path, error)
         return self._reader.open(handle)
 
-    def download(self, handle: StreamHandle, path: Path) -> None:
-        """Copy a stream to a local file; raises as `CheckpointReader.download`."""
+    def download(self, handle: StreamHandle, path: Path, *, may_link: bool = False) -> None:
+        """Copy a stream to a local file, or link it; raises as `CheckpointReader.download`."""
         copy = self._right_copy(handle)
         if copy is not None:
             try:
-                shutil.copyfile(copy, path)
+                if not (may_link and hard_link(copy, path)):
+                    shutil.copyfile(copy, path)
             except OSError as error:
                 _logger.warning("The local copy %s cannot be used: %s", copy, error)
                 path.unlink(missing_ok=True)
             else:
                 return
-        self._reader.download(handle, path)
+        self._reader.download(handle, path, may_link=may_link)
 
     def _right_copy(self, handle: StreamHandle) -> Path | None:
         if isinstance(handle, InlineHandle):

@@ -7,6 +7,7 @@ import io
 import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, final
 
 from millpond.checkpoint.checksum import FileChecksum, RunningChecksum
@@ -15,12 +16,12 @@ from millpond.checkpoint.file_stream import COPY_CHUNK_BYTES
 from millpond.checkpoint.storage_failure import Retry, reported
 from millpond.errors import SnapshotCorruptedError
 from millpond.filesystem import FileSystem, FileSystemResolver, get_file_system
+from millpond.filesystem.hard_link import hard_link
 from millpond.filesystem.path import is_plain_name, join
 from millpond.formats.handles import FileHandle, InlineHandle, RelativeFileHandle, StreamHandle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
-    from pathlib import Path
 
 __all__ = ("CheckpointReader", "SnapshotSource", "check_content", "locate_file")
 
@@ -106,8 +107,10 @@ class CheckpointReader:
             with _missing_is_corrupt(file_system, path):
                 return file_system.open_read(path)
 
-    def download(self, handle: StreamHandle, path: Path) -> None:
+    def download(self, handle: StreamHandle, path: Path, *, may_link: bool = False) -> None:
         """Copy a stream to a local file that does not exist yet; it appears only if it is right.
+
+        With `may_link` it is a hard link, verified by reading, where the file system can do that.
 
         Raises:
             SnapshotCorruptedError: the file is missing, or is not what was written.
@@ -122,8 +125,11 @@ class CheckpointReader:
 
         try:
             with reported("copy a file of the snapshot", file_system.url(source)):
-                with partial.open("wb") as target:
-                    self._transfer(file_system, source, expected, target)
+                if may_link and file_system.is_local and hard_link(Path(source), partial):
+                    self._transfer(file_system, source, expected, None)
+                else:
+                    with partial.open("wb") as target:
+                        self._transfer(file_system, source, expected, target)
                 partial.rename(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -146,7 +146,7 @@ class MemoryReader:
         """Open a stream for reading."""
         return io.BytesIO(self._snapshots.content(handle))
 
-    def download(self, handle: StreamHandle, path: Path) -> None:
+    def download(self, handle: StreamHandle, path: Path, *, may_link: bool = False) -> None:
         """Copy a stream to a file that does not exist yet."""
         with path.open("xb") as file:
             file.write(self._snapshots.content(handle))

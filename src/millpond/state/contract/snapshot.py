@@ -112,8 +112,12 @@ class SnapshotReader(Protocol):
         """Open for reading; seekable. Raises SnapshotCorruptedError, CheckpointStorageError."""
         ...
 
-    def download(self, handle: StreamHandle, path: Path) -> None:
-        """Copy to a local file that does not exist yet."""
+    def download(self, handle: StreamHandle, path: Path, *, may_link: bool = False) -> None:
+        """Copy to a local file that does not exist yet.
+
+        With `may_link` the caller never writes to the file, so that it may be another name of the
+        snapshot's own.
+        """
         ...
 
 
