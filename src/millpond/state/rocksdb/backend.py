@@ -6,7 +6,7 @@ import logging
 import uuid
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.errors import MillpondError, SerializerIncompatibleError, StateError
 from millpond.formats.java_type import key_serializer_snapshot
@@ -39,7 +39,7 @@ from millpond.state.rocksdb.reducing_state import RocksDBAggregatingState, Rocks
 from millpond.state.rocksdb.restore import Restore, element_rows
 from millpond.state.rocksdb.row_codec import RowCodec, split_list
 from millpond.state.rocksdb.state_table import StateTable, holds_list, holds_ttl_list
-from millpond.state.rocksdb.timer_queue import RocksDBTimerQueue
+from millpond.state.rocksdb.timer_queue import RocksDBTimerQueue, timers_within
 from millpond.state.rocksdb.ttl_sweep import TtlSweep
 from millpond.state.rocksdb.value_state import rocksdb_value_state
 
@@ -63,6 +63,9 @@ if TYPE_CHECKING:
 __all__ = ("BackendSettings", "RocksDBKeyedStateBackend")
 
 _logger = logging.getLogger("millpond.state.rocksdb")
+
+_WEIGH_TIMERS_EVERY: Final = 64
+_TIMER_BYTES_STEP: Final = 256 * 1024
 
 _STATES: dict[
     StateKind, Callable[[StateDefinition, ColumnFamily, KeyedStateBackend], RocksDBState]
@@ -110,7 +113,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         self._timers: dict[str, tuple[RocksDBTimerQueue, NamespaceSerializer]] = {}
         self._key_snapshot = key_serializer_snapshot(parameters.key_serializer.type_info)
         self._closed = False
-        self._sharers = 0
+        self._sharers = self._batches = self._held_by_timers = 0
         settings.memory.register_backend()
         try:
             restored = Restore(
@@ -240,9 +243,16 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
     def _divide_cache(self) -> None:
         states = [table.stored for table in self._tables.values() if table.stored is not None]
         self._sharers = self._settings.memory.backends
-        budget = self._settings.memory.object_bytes_per_backend()
+        self._held_by_timers = self._timer_bytes()
+        budget = self._settings.memory.object_bytes_per_backend() - self._held_by_timers
         for state in states:
-            state.limit_cache(budget // len(states))
+            state.limit_cache(max(0, budget) // len(states))
+
+    def _timer_bytes(self) -> int:
+        if self._settings.timer_cache_size is None:
+            # All of them, as the user wants it: not bounded by any budget.
+            return 0
+        return sum(queue.held_bytes for queue, _ in self._timers.values())
 
     def timer_queue(
         self, service: str, domain: str, namespace: NamespaceSerializer
@@ -267,6 +277,10 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         else:
             check_restored_timers(table.meta, namespace, operator)
         cache_size = self._settings.timer_cache_size
+        if cache_size is not None:
+            half = self._settings.memory.object_bytes_per_backend() // 2
+            groups = self.parameters.key_group_range.count
+            cache_size = min(cache_size, timers_within(half, groups))
         queue = RocksDBTimerQueue(table.family, namespace, self.parameters, cache_size)
         self._timers[name] = (queue, namespace)
         return queue
@@ -349,7 +363,12 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
 
     def end_batch(self) -> None:
         """Look for expired rows; share the cache's memory anew if there are other backends now."""
-        if self._settings.memory.backends != self._sharers:
+        self._batches += 1
+        if self._settings.memory.backends != self._sharers or (
+            self._batches % _WEIGH_TIMERS_EVERY == 0
+            and self._timers
+            and abs(self._timer_bytes() - self._held_by_timers) > _TIMER_BYTES_STEP
+        ):
             self._divide_cache()
         now_ms: int | None = None
         for table in self._tables.values():

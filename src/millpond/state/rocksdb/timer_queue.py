@@ -18,13 +18,24 @@ if TYPE_CHECKING:
     from millpond.state.contract.namespace import NamespaceSerializer
     from millpond.state.rocksdb.database import ColumnFamily
 
-__all__ = ("RocksDBTimerQueue",)
+__all__ = ("RocksDBTimerQueue", "timers_within")
 
 _PIECE: Final = 4096
 _PENDING: Final = 4096
 _SPENT: Final = 1024
+_PENDING_BYTES: Final = 256
+_BYTES_OBJECT: Final = 56
+# Of a typical timer: what a queue's share is divided by, before there is one.
+_TYPICAL_BYTES: Final = 96
+_FEWEST: Final = 16
 _SIGN_BIT: Final = 1 << 63
 _UNSIGNED_LONG: Final = struct.Struct(">Q").pack
+
+
+def timers_within(size_bytes: int, key_groups: int) -> int:
+    """Return how many timers of a key group may be ahead in memory, for a queue of some bytes."""
+    # A group holds up to twice as many, and as many again that are spent.
+    return max(_FEWEST, size_bytes // (3 * _TYPICAL_BYTES * key_groups))
 
 
 @final
@@ -71,6 +82,7 @@ class RocksDBTimerQueue(TimerQueue):
         self._operator_name = parameters.operator_name
         self._prefix_length = 1 if parameters.max_parallelism <= 128 else 2
         self._cache_size = cache_size
+        self._most_spent = _SPENT if cache_size is None else min(_SPENT, cache_size)
         self._groups: dict[int, _Group] = {}
         # (first timer, key group), perhaps outdated: checked when it comes up.
         self._heads: list[tuple[bytes, int]] = []
@@ -150,6 +162,7 @@ class RocksDBTimerQueue(TimerQueue):
             return []
         heads, groups, pending = self._heads, self._groups, self._pending
         start = heads[0][0][:8]
+        most_spent = self._most_spent
         due: list[Timer] = []
         while heads and len(due) < _PIECE:
             timer, key_group = heads[0]
@@ -162,7 +175,7 @@ class RocksDBTimerQueue(TimerQueue):
                 break
             pending[group.prefix + timer] = None
             first += 1
-            if first < len(timers) and first < _SPENT:
+            if first < len(timers) and first < most_spent:
                 group.first = first
                 heapreplace(heads, (timers[first], key_group))
             else:
@@ -186,6 +199,13 @@ class RocksDBTimerQueue(TimerQueue):
             self._decode(row, int.from_bytes(row[start:end], "big") - _SIGN_BIT, end)
             for row in self._family.scan_keys()
         )
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory the timers in it and the changes to be written take."""
+        count = sum(len(group.timers) for group in self._groups.values())
+        timer_bytes = _BYTES_OBJECT + (len(self._heads[0][0]) if self._heads else 0)
+        return count * timer_bytes + len(self._pending) * _PENDING_BYTES
 
     def flush(self) -> None:
         """Write what was added and removed, sorted."""
@@ -211,7 +231,7 @@ class RocksDBTimerQueue(TimerQueue):
         """Push the new first timer of a group; read more if none is left."""
         if group.first < len(group.timers):
             heappush(self._heads, (group.timers[group.first], key_group))
-            if group.first >= _SPENT and group.first * 2 > len(group.timers):
+            if group.first >= self._most_spent and group.first * 2 > len(group.timers):
                 del group.timers[: group.first]
                 group.first = 0
         elif group.bound is not None:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import random
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from millpond.common.configuration import Configuration
+from millpond.common.typeinfo import Types
 from millpond.configuration.options.rocksdb import TimerStore
+from millpond.datastream.state import ValueStateDescriptor
 from millpond.errors import StateError
 from millpond.state.contract.namespace import TIME_WINDOW, VOID
 from millpond.state.rocksdb.store import RocksDBStateStore
-from millpond.testing.backend_harness import BackendHarness
+from millpond.state.rocksdb.timer_queue import timers_within
+from millpond.testing.backend_harness import BackendHarness, at_key, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,3 +107,37 @@ def test_timer_store_is_taken_from_code_before_configuration(tmp_path: Path) -> 
     store = RocksDBStateStore(configuration)
     assert store._settings.timer_cache_size is None
     store.close()
+
+
+def test_timers_in_memory_are_bounded_and_count_towards_the_budget(tmp_path: Path) -> None:
+    budget = {"state.backend.rocksdb.memory.fixed-per-slot": "8mb"}
+    harness = BackendHarness(RocksDBStateStore(Configuration.from_dict(budget)), tmp_path)
+    backend = harness.create()
+    values = state_of(backend, ValueStateDescriptor("value", Types.LONG()))
+    for key in range(100):
+        with at_key(backend, key):
+            values.update(key)
+    backend.end_batch()
+    queue = backend.timer_queue("user-timers", "event", VOID)
+    rng = random.Random(1)
+    objects = harness._store.memory.object_bytes
+    alone, most = values.cache_entries, 0
+    for number in range(60_000):
+        queue.add(rng.randrange(1 << 40), number, None)
+        if number % 100 == 0:
+            backend.end_batch()
+            held = sum(
+                sum(map(sys.getsizeof, group.timers)) + sys.getsizeof(group.timers)
+                for group in queue._groups.values()
+            )
+            most = max(most, held)
+            assert held <= 1.5 * queue.held_bytes
+    assert 100_000 < most < 0.75 * objects
+    assert values.cache_entries < alone * 0.9
+    harness.close()
+
+
+def test_timers_within_a_share_are_at_least_some() -> None:
+    assert timers_within(0, 128) == 16
+    assert timers_within(8 << 20, 128) == 227
+    assert timers_within(8 << 20, 1) > 20_000
