@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from millpond.common.config_options import ConfigOption
 
-__all__ = ("at_least", "positive", "within_zero_and_one")
+__all__ = ("at_least", "between", "positive", "within_zero_and_one")
 
 T = TypeVar("T")
 
@@ -21,6 +21,16 @@ def at_least(option: ConfigOption[T], minimum: float, unit: str = "") -> ConfigO
 def positive(option: ConfigOption[T]) -> ConfigOption[T]:
     """Restrict an option's numbers to those above 0."""
     return option.with_constraint("greater than 0", lambda value: _number(value) > 0)
+
+
+def between(
+    option: ConfigOption[T], minimum: float, maximum: float, text: str = ""
+) -> ConfigOption[T]:
+    """Restrict an option's numbers to those from `minimum` to `maximum`, both included."""
+    return option.with_constraint(
+        text or f"from {minimum:g} to {maximum:g}",
+        lambda value: minimum <= _number(value) <= maximum,
+    )
 
 
 def within_zero_and_one(option: ConfigOption[T]) -> ConfigOption[T]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 
 from millpond.common.config_options import ConfigOptions
-from millpond.common.option_range import at_least, positive
+from millpond.common.option_range import at_least, between, positive
 from millpond.configuration.registered_option import RegisteredOption, without_meaning, works
 
 __all__ = (
@@ -42,6 +42,11 @@ __all__ = (
 
 _key = ConfigOptions.key
 _PREFIX = "state.backend.rocksdb."
+# RocksDB refuses longer blocks, cuts write buffers to this and starts every thread at once.
+_LONGEST_BLOCK = (1 << 32) - 1
+_BLOCK_RANGE = "greater than 0 and less than 4 gb"
+_LARGEST_WRITE_BUFFER = 64 << 30
+_MOST_THREADS = 1024
 
 
 class CompactionStyle(enum.Enum):
@@ -92,11 +97,13 @@ class InfoLogLevel(enum.Enum):
     NUM_INFO_LOG_LEVELS = 6
 
 
-THREADS = positive(
+THREADS = between(
     _key(_PREFIX + "thread.num")
     .int_type()
     .default_value(2)
-    .with_description("Background threads for flush and compaction.")
+    .with_description("Background threads for flush and compaction."),
+    1,
+    _MOST_THREADS,
 )
 OPEN_FILES = (
     _key(_PREFIX + "files.open")
@@ -175,11 +182,14 @@ MAX_SIZE_LEVEL_BASE = positive(
     .default_value(256 * 1024**2)
     .with_description("Size of level 1.")
 )
-WRITE_BUFFER_SIZE = positive(
+WRITE_BUFFER_SIZE = between(
     _key(_PREFIX + "writebuffer.size")
     .memory_type()
     .default_value(64 * 1024**2)
-    .with_description("Size of a memtable.")
+    .with_description("Size of a memtable; less than 64 kb count as 64 kb."),
+    1,
+    _LARGEST_WRITE_BUFFER,
+    "greater than 0 and at most 64 gb",
 )
 WRITE_BUFFER_COUNT = positive(
     _key(_PREFIX + "writebuffer.count")
@@ -193,17 +203,23 @@ WRITE_BUFFER_NUMBER_TO_MERGE = positive(
     .default_value(1)
     .with_description("Memtables that are merged in a flush.")
 )
-BLOCK_SIZE = positive(
+BLOCK_SIZE = between(
     _key(_PREFIX + "block.blocksize")
     .memory_type()
     .default_value(4096)
-    .with_description("Size of a data block.")
+    .with_description("Size of a data block."),
+    1,
+    _LONGEST_BLOCK,
+    _BLOCK_RANGE,
 )
-METADATA_BLOCK_SIZE = positive(
+METADATA_BLOCK_SIZE = between(
     _key(_PREFIX + "block.metadata-blocksize")
     .memory_type()
     .default_value(4096)
-    .with_description("Size of a block of partitioned index and filters.")
+    .with_description("Size of a block of partitioned index and filters."),
+    1,
+    _LONGEST_BLOCK,
+    _BLOCK_RANGE,
 )
 BLOCK_CACHE_SIZE = positive(
     _key(_PREFIX + "block.cache-size")
@@ -217,11 +233,14 @@ BLOOM_FILTER = (
     .default_value(False)
     .with_description("Give every column family a bloom filter.")
 )
-BLOOM_FILTER_BITS_PER_KEY = positive(
+BLOOM_FILTER_BITS_PER_KEY = between(
     _key(_PREFIX + "bloom-filter.bits-per-key")
     .double_type()
     .default_value(10.0)
-    .with_description("Bits a key of the bloom filter.")
+    .with_description("Bits a key of the bloom filter."),
+    # With fewer RocksDB has no filter; more it does not use.
+    0.5,
+    100,
 )
 BLOOM_FILTER_BLOCK_BASED = (
     _key(_PREFIX + "bloom-filter.block-based-mode")

@@ -85,6 +85,7 @@ _FAMILY_KEYS: Final[Mapping[str, ConfigOption[Any]]] = {
     "metadata_block_size_bytes": keys.METADATA_BLOCK_SIZE,
     "block_cache_size_bytes": keys.BLOCK_CACHE_SIZE,
 }
+_FILTER_KEYS: Final = {"bloom_bits_per_key": keys.BLOOM_FILTER_BITS_PER_KEY}
 _JAVA_NAMES: Final = {
     "createDBOptions": "create_db_options",
     "createColumnOptions": "create_column_options",
@@ -159,7 +160,7 @@ class OptionLayers:
         if self._factory is not None:
             create = self._factory.create_db_options
             settings = self._ask(create, DatabaseSettings, settings, self.handles_to_close)
-            _check_database(settings)
+            _check_factory(settings, _DATABASE_KEYS, type(self._factory).__qualname__)
             ask, handles = self._ask, self.handles_to_close
             read, write = self._factory.create_read_options, self._factory.create_write_options
             settings.read = ask(read, ReadSettings, settings.read, handles)
@@ -177,6 +178,10 @@ class OptionLayers:
         if self._factory is not None:
             create = self._factory.create_column_options
             settings = self._ask(create, ColumnFamilySettings, settings, self.handles_to_close)
+            name = type(self._factory).__qualname__
+            _check_factory(settings, _FAMILY_KEYS, name)
+            if settings.bloom_bits_per_key is not None:
+                _check_factory(settings, _FILTER_KEYS, name)
             _check_family(settings)
         return settings
 
@@ -283,35 +288,35 @@ def _import(path: str) -> object:
         ) from error
 
 
-def _check_database(settings: DatabaseSettings) -> None:
-    for name, least in (
-        ("background_jobs", 1),
-        ("log_max_file_size_bytes", 0),
-        ("log_file_count", 1),
-        ("write_batch_size_bytes", 0),
-    ):
-        value = getattr(settings, name)
-        if not isinstance(value, int) or value < least:
-            raise ConfigurationError(
-                f"The RocksDB option {name} must be at least {least}, not {value!r}.",
-                hint="It was set by the options factory.",
+def _check_factory(settings: object, options: Mapping[str, ConfigOption[Any]], name: str) -> None:
+    """Hold what a factory set to the types and ranges of the configuration."""
+    for field, option in options.items():
+        value = getattr(settings, field)
+        if not _is_of_type(value, option.default):
+            expected = (
+                f"of type {'str' if option.default is None else type(option.default).__name__}"
             )
+        elif option.constraint is not None and not option.constraint.accepts(value):
+            expected = option.constraint.text
+        else:
+            continue
+        raise ConfigurationError(
+            f"The RocksDB options factory {name} set {field} to {value!r}: it must be {expected}.",
+            hint="Correct its create methods.",
+            option=option.key,
+        )
+
+
+def _is_of_type(value: object, default: object) -> bool:
+    if default is None:
+        return value is None or isinstance(value, str)
+    if isinstance(default, float):
+        return type(value) in {int, float}
+    return type(value) is type(default)
 
 
 def _check_family(settings: ColumnFamilySettings) -> None:
-    for name in (
-        "target_file_size_bytes",
-        "level_base_size_bytes",
-        "write_buffer_size_bytes",
-        "write_buffer_count",
-        "write_buffers_to_merge",
-        "block_size_bytes",
-        "metadata_block_size_bytes",
-        "block_cache_size_bytes",
-    ):
-        value = getattr(settings, name)
-        if not isinstance(value, int) or value <= 0:
-            raise ConfigurationError(f"The RocksDB option {name} must be above 0, not {value!r}.")
+    """Refuse what the binding does not have."""
     if settings.compaction_style is keys.CompactionStyle.NONE:
         raise ConfigurationError(
             "The compaction style NONE cannot be set through RocksDB's Python binding.",

@@ -295,14 +295,36 @@ def test_read_and_write_options_of_a_factory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("background_jobs", 0), ("log_file_count", 0), ("write_batch_size_bytes", -1)],
+    ("name", "value", "expected"),
+    [
+        ("background_jobs", 0, "from 1 to 1024"),
+        ("background_jobs", True, "of type int"),
+        ("log_file_count", 0, "greater than 0"),
+        ("log_directory", "relative", "an absolute path"),
+        ("open_files", 0, "-1 or greater than 0"),
+        ("write_batch_size_bytes", -1, "at least 0"),
+        ("block_size_bytes", 1 << 32, "greater than 0 and less than 4 gb"),
+        ("block_size_bytes", 4096.0, "of type int"),
+        ("write_buffer_size_bytes", (64 << 30) + 1, "greater than 0 and at most 64 gb"),
+        ("bloom_bits_per_key", 0.1, "from 0.5 to 100"),
+        ("compaction_style", "LEVEL", "of type CompactionStyle"),
+    ],
 )
-def test_a_factory_may_not_set_what_cannot_be(name: str, value: int) -> None:
+def test_a_factory_may_not_set_what_cannot_be(name: str, value: Any, expected: str) -> None:
     class Illegal(RocksDBOptionsFactory):
         def create_db_options(self, current_options: Any, handles_to_close: list[Any]) -> Any:
-            setattr(current_options, name, value)
-            return current_options
+            return self._set(current_options)
 
-    with pytest.raises(ConfigurationError, match=f"{name} must be at least ., not {value}"):
-        OptionLayers(Configuration(), factory=Illegal()).database()
+        def create_column_options(self, current_options: Any, handles_to_close: list[Any]) -> Any:
+            return self._set(current_options)
+
+        def _set(self, options: Any) -> Any:
+            if hasattr(options, name):
+                setattr(options, name, value)
+            return options
+
+    layers = OptionLayers(Configuration(), factory=Illegal())
+    with pytest.raises(ConfigurationError, match=f"must be {expected}") as raised:
+        layers.database(), layers.column_family()
+    assert f"Illegal set {name} to {value!r}" in str(raised.value)
+    assert PREFIX in str(raised.value)
