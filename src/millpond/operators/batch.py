@@ -23,7 +23,7 @@ class Batch:
         keys: the records' keys, one a record, on the way to a keyed operator; else None.
     """
 
-    __slots__ = ("keys", "timestamps", "values")
+    __slots__ = ("_time_range", "keys", "timestamps", "values")
 
     def __init__(
         self,
@@ -34,11 +34,22 @@ class Batch:
         self.values = values
         self.timestamps = timestamps
         self.keys = keys
+        self._time_range: tuple[int, int] | None = None
+
+    def keyed(self, keys: list[Any], values: list[Any]) -> Batch:
+        """Return the records with their keys; `values` are the records, perhaps with new names."""
+        batch = Batch(values, self.timestamps, keys)
+        batch._time_range = self._time_range
+        return batch
 
     def time_range(self) -> tuple[int, int] | None:
-        """Return the smallest and largest timestamp; None where there are none."""
-        timestamps = self.timestamps
-        return (min(timestamps), max(timestamps)) if timestamps else None
+        """Return the smallest and largest timestamp; None where there are none.
+
+        They are looked for once, though several operators ask.
+        """
+        if self._time_range is None and self.timestamps:
+            self._time_range = min(self.timestamps), max(self.timestamps)
+        return self._time_range
 
     def __len__(self) -> int:
         return len(self.values)

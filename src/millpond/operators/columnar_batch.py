@@ -47,14 +47,16 @@ class ColumnarBatch(Batch):
         if name == "timestamps":
             self.timestamps = None if self.times is None else self.times.tolist()
             return self.timestamps
+        if name == "_time_range":
+            self._time_range = self._find_time_range()
+            return self._time_range
         raise AttributeError(name)
 
     def keyed_by(self, position: int) -> ColumnarBatch:
         """Return the same records with a field as their key."""
         return ColumnarBatch(self.columns, self.times, position)
 
-    def time_range(self) -> tuple[int, int] | None:
-        """Return the smallest and largest timestamp."""
+    def _find_time_range(self) -> tuple[int, int] | None:
         if self.times is None or not len(self):
             return None
         return int(self.times.min()), int(self.times.max())

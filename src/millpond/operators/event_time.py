@@ -15,11 +15,13 @@ from millpond.common.watermark_strategy import (
 from millpond.datastream.state import ListStateDescriptor
 from millpond.errors import InvalidProgramError
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
+from millpond.operators.field_getter import field_getter, take
 from millpond.operators.operator import OperatorContext, Output, user_code_error
 from millpond.operators.split_times import SplitTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from operator import itemgetter
 
 __all__ = ("EventTimeAssignment",)
 
@@ -49,14 +51,17 @@ class EventTimeAssignment:
         self._timed_out = False
         now_ms = context.clock.now_ms()
         self._last_record_ms = self._last_periodic_ms = now_ms
-        self._assign = None
+        self._assign: Callable[[Any, int], Any] | None = None
+        self._getter: itemgetter[Any] | None = None
         self._delay_ms: int | None = None
         self._idle_timeout_ms: int | None = None
         self._is_periodic = False
         self._split_times: SplitTimes | None = None
         if strategy is not None:
             assigner = strategy.timestamp_assigner
-            self._assign = None if assigner is None else assigner.extract_timestamp
+            if assigner is not None:
+                self._assign = assigner.extract_timestamp
+                self._getter = field_getter(assigner.extract_timestamp)
             self._delay_ms = strategy.max_out_of_orderness_ms
             # An interval of 0 turns periodic watermarks off, and the ready-made ones are such.
             self._is_periodic = context.auto_watermark_interval_ms > 0
@@ -148,7 +153,7 @@ class EventTimeAssignment:
                 self._timed_out = False
                 self._set_idle(output, idle=False)
         if self._assign is not None:
-            batch = Batch(batch.values, self._extract(batch))
+            batch = self._timed(batch)
         if self._generator is not None:
             self._generate(batch, output, self._generator)
             return
@@ -199,22 +204,29 @@ class EventTimeAssignment:
             due_ms = idle_ms if due_ms is None else min(due_ms, idle_ms)
         return due_ms
 
-    def _extract(self, batch: Batch) -> list[int]:
+    def _timed(self, batch: Batch) -> Batch:
+        """Return the records with the timestamps that the user's assigner gives them."""
+        timestamps = take(self._getter, batch.values)
+        if timestamps is None:
+            timestamps = self._extract(batch)
+        if not set(map(type, timestamps)) - {int}:
+            timed = Batch(batch.values, timestamps)
+            if _fits(timed.time_range()):
+                return timed
+        return Batch(batch.values, self._whole_numbers(batch.values, timestamps))
+
+    def _extract(self, batch: Batch) -> list[Any]:
         extract = self._assign
         assert extract is not None
         try:
             if batch.timestamps is None:
-                timestamps = [extract(value, MIN_WATERMARK) for value in batch.values]
-            else:
-                timestamps = [
-                    extract(value, timestamp)
-                    for value, timestamp in zip(batch.values, batch.timestamps, strict=True)
-                ]
+                return [extract(value, MIN_WATERMARK) for value in batch.values]
+            return [
+                extract(value, timestamp)
+                for value, timestamp in zip(batch.values, batch.timestamps, strict=True)
+            ]
         except Exception as error:
             user_code_error(error, self._context, "TimestampAssigner.extract_timestamp")
-        if set(map(type, timestamps)) - {int} or not _fit(timestamps):
-            return self._whole_numbers(batch.values, timestamps)
-        return timestamps
 
     def _whole_numbers(self, values: list[Any], timestamps: list[Any]) -> list[int]:
         """Return timestamps of other types (NumPy's) as int; refuse what is no whole number."""
@@ -224,7 +236,7 @@ class EventTimeAssignment:
                 whole.append(index(timestamp))
             except TypeError:
                 whole.append(_NO_TIMESTAMP)
-            if not _fit(whole[-1:]):
+            if not _fits((whole[-1], whole[-1])):
                 raise InvalidProgramError(
                     f"The timestamp {timestamp!r} of a record is no whole number of milliseconds "
                     "that fits 64 bits.",
@@ -281,8 +293,8 @@ class EventTimeAssignment:
         emitted.clear()
 
 
-def _fit(timestamps: list[int]) -> bool:
-    return min(timestamps) >= MIN_WATERMARK and max(timestamps) <= MAX_WATERMARK
+def _fits(times: tuple[int, int] | None) -> bool:
+    return times is None or (times[0] >= MIN_WATERMARK and times[1] <= MAX_WATERMARK)
 
 
 def _part(batch: Batch, start: int, end: int) -> Batch:

@@ -217,15 +217,25 @@ class EventTimeWindowOperator(WindowOperator):
     def _combine(self, batch: Batch, entries: _Entries) -> None:
         panes = self._panes
         if panes is not None and self._held is None and panes.begin_batch():
-            if self._summed_position is None:
+            window = self._only_window(batch)
+            if window is None:
                 self._aggregate_held(batch, entries, panes)
+            elif self._summed_position is None:
+                self._aggregate_window(batch, window, entries, panes)
             else:
-                self._count_and_sum_held(batch, entries, panes, self._summed_position)
+                self._count_and_sum_window(batch, window, entries, panes, self._summed_position)
             panes.end_batch(entries)
         elif self.spec.aggregate is not None:
             self._aggregate(batch, entries)
         else:
             self._reduce(batch, entries)
+
+    def _only_window(self, batch: Batch) -> TimeWindow | None:
+        """Return the window that all records of a batch are in, and in no other; else None."""
+        times = batch.time_range()
+        assert times is not None
+        _, end, windows = self._granule(times[0])
+        return windows[0] if len(windows) == 1 and times[1] < end else None
 
     def _aggregate(self, batch: Batch, entries: _Entries) -> None:
         function = self.spec.aggregate
@@ -316,25 +326,47 @@ class EventTimeWindowOperator(WindowOperator):
             self.backend.current_key = key
             self.fail_combining(error, window)
 
-    def _count_and_sum_held(
-        self, batch: Batch, entries: _Entries, held: HeldPanes, position: int
+    def _aggregate_window(
+        self, batch: Batch, window: TimeWindow, entries: _Entries, held: HeldPanes
     ) -> None:
-        """As `_aggregate_held` for one window a record, without a call a record."""
+        """As `_aggregate_held` where all records are in one window, as in most batches."""
+        function = self.spec.aggregate
+        assert function is not None
         assert batch.keys is not None
-        assert batch.timestamps is not None
-        start = end = MIN_WATERMARK
-        accumulators: dict[Any, Any] = {}
-        key = window = None
+        add, accumulators = function.add, held.of(window)
+        get, key = accumulators.get, None
         try:
-            for key, value, timestamp in zip(
-                batch.keys, batch.values, batch.timestamps, strict=True
-            ):
-                if not start <= timestamp < end:
-                    start, end, (window,) = self._granule(timestamp)
-                    accumulators = held.of(window)
-                accumulator = accumulators.get(key)
+            for key, value in zip(batch.keys, batch.values, strict=True):
+                accumulator = get(key)
                 if accumulator is None or value is None:
-                    assert window is not None
+                    self._begin_held(key, window, value, entries, held)
+                    continue
+                accumulator = add(value, accumulator)
+                if accumulator is None:
+                    accumulators.pop(key, None)
+                    self._clear_window(key, window)
+                else:
+                    accumulators[key] = accumulator
+        except Exception as error:
+            self.backend.current_key = key
+            self.fail_combining(error, window)
+
+    def _count_and_sum_window(
+        self,
+        batch: Batch,
+        window: TimeWindow,
+        entries: _Entries,
+        held: HeldPanes,
+        position: int,
+    ) -> None:
+        """As `_aggregate_window` for a count and a sum, without a call a record."""
+        assert batch.keys is not None
+        accumulators = held.of(window)
+        get, key = accumulators.get, None
+        try:
+            for key, value in zip(batch.keys, batch.values, strict=True):
+                accumulator = get(key)
+                if accumulator is None or value is None:
                     self._begin_held(key, window, value, entries, held)
                     continue
                 number, total = accumulator

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from millpond.common.row_names import row_naming
 from millpond.datastream.partitioning import (
@@ -20,8 +19,12 @@ from millpond.datastream.partitioning import (
 from millpond.errors import InvalidProgramError, MillpondError, UserCodeError
 from millpond.operators.batch import Batch
 from millpond.operators.columnar_batch import ColumnarBatch
+from millpond.operators.field_getter import field_getter, take
 from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.key_group import operator_index
+
+if TYPE_CHECKING:
+    from operator import itemgetter
 
 __all__ = ("Partition", "partitioner_for")
 
@@ -74,7 +77,8 @@ def _selected(selector: Callable[[Any], Any], values: Sequence[Any], target: str
 
 def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
     selector, naming = partitioning.key_selector, row_naming(partitioning.record_type)
-    position = _column(selector)
+    getter = field_getter(selector)
+    position = _column(getter)
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         if (
@@ -83,9 +87,11 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
             and position < len(batch.columns)
         ):
             return ((0, batch.keyed_by(position)),)
-        keys = _selected(selector, batch.values, target)
+        keys = take(getter, batch.values)
+        if keys is None:
+            keys = _selected(selector, batch.values, target)
         values = batch.values if naming is None else [naming(value) for value in batch.values]
-        return ((0, Batch(values, batch.timestamps, keys)),)
+        return ((0, batch.keyed(keys, values)),)
 
     return partition
 
@@ -107,13 +113,12 @@ def _keyed(
     return partition
 
 
-def _column(selector: Callable[[Any], Any]) -> int | None:
-    """Return which field a selector takes, if it says so: an itemgetter of one number."""
-    if isinstance(selector, itemgetter):
-        items: Any = selector.__reduce__()[1]
-        if len(items) == 1 and isinstance(items[0], int) and items[0] >= 0:
-            return items[0]
-    return None
+def _column(getter: itemgetter[Any] | None) -> int | None:
+    """Return which column a getter takes; None if it takes none, or counts from the end."""
+    if getter is None:
+        return None
+    (item,) = cast("tuple[Any]", getter.__reduce__()[1])
+    return item if isinstance(item, int) and item >= 0 else None
 
 
 def _selector(partitioning: KeyGroupPartitioning) -> Callable[[Any], Any]:
