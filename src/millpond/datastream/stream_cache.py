@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import weakref
 from pathlib import Path
@@ -13,6 +12,7 @@ from millpond.datastream.connectors.cache import CacheSink, CacheSource
 from millpond.datastream.operator_spec import SinkSpec, SourceSpec
 from millpond.datastream.transformation import Edge, Transformation
 from millpond.errors import ConnectorError
+from millpond.filesystem.owner import make_owned_directory, remove_owned
 
 if TYPE_CHECKING:
     from millpond.common.typeinfo import TypeInformation
@@ -94,6 +94,8 @@ class StreamCache:
 class CacheFiles:
     """A directory that one job writes to; it goes with this object, or with the process.
 
+    What a killed process left is removed when another one caches a stream with the same root.
+
     Args:
         root: where to make it; None: where the system has its temporary files.
 
@@ -104,14 +106,14 @@ class CacheFiles:
     def __init__(self, root: Path | None) -> None:
         try:
             # Only its owner may enter it, so records of undeclared types may be pickles.
-            self._directory = Path(tempfile.mkdtemp(prefix="millpond-cache-", dir=root))
+            self._directory = make_owned_directory("millpond-cache-", root)
             self.staging.mkdir()
         except OSError as error:
             raise ConnectorError(
                 f"There is no place for the records of a cached stream: {error.strerror}.",
                 path=root or tempfile.gettempdir(),
             ) from error
-        self.remove = weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
+        self.remove = weakref.finalize(self, remove_owned, self._directory)
         self.parts: list[str] = []
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any, Self, final
 
 from millpond.common.job_execution_result import JobExecutionResult
@@ -10,6 +9,7 @@ from millpond.common.job_id import JobID
 from millpond.common.job_status import JobStatus
 from millpond.engines.failure import raise_failure
 from millpond.engines.termination import Termination
+from millpond.filesystem.owner import disown, remove_owned
 from millpond.runtime.job_manager import JobListener, JobManager
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ class JobRun:
             self._control.__exit__(kind, error, traceback)
         if self._executor is not None:
             self._executor.shutdown()
-        if self._local_state is not None and self.manager.status.is_globally_terminal_state():
-            shutil.rmtree(self._local_state, ignore_errors=True)
+        if self._local_state is not None:
+            is_over = self.manager.status.is_globally_terminal_state()
+            (remove_owned if is_over else disown)(self._local_state)
         if self.caches is not None:
             self.caches.end(finished=self.manager.status is JobStatus.FINISHED)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from millpond.common.configuration import Configuration
 from millpond.configuration.directory import split_local_directories
 from millpond.configuration.options import execution
 from millpond.configuration.options.state_backend import LOCAL_BACKUP_DIRECTORIES
-from millpond.filesystem.owner import is_abandoned, write_owner
+from millpond.filesystem.owner import own, remove_abandoned
 from millpond.runtime.settings import RuntimeSettings
 
 if TYPE_CHECKING:
@@ -62,10 +61,8 @@ def claim_local_state(configuration: Mapping[str, str], job_id: str) -> Path | N
     directory = local_state_directory(configuration, job_id)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_owner(directory)
-        for other in directory.parent.glob(f"{_PREFIX}*"):
-            if is_abandoned(other):
-                shutil.rmtree(other, ignore_errors=True)
+        own(directory)
+        remove_abandoned(directory.parent, _PREFIX)
     except OSError as error:
         _logger.warning("Local copies of checkpoints: %s", error)
     return directory

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, final
 
 from millpond.filesystem import FileSystemResolver, get_file_system
+from millpond.filesystem.owner import make_owned_directory, remove_owned
 from millpond.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from millpond.clock import Clock
     from millpond.runtime.message import FromWorker, ToWorker
@@ -65,11 +66,10 @@ class InProcessConnection:
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
         self._clock = clock
-        self._directory = tempfile.TemporaryDirectory(prefix="millpond-", dir=temporary_root)
+        self._directory = make_owned_directory("millpond-", temporary_root)
+        self._remove_directory = weakref.finalize(self, remove_owned, self._directory)
         self._messages: deque[FromWorker] = deque()
-        self._worker = Worker(
-            clock, executor, Path(self._directory.name), self._messages.append, resolve
-        )
+        self._worker = Worker(clock, executor, self._directory, self._messages.append, resolve)
 
     def send(self, message: ToWorker) -> None:
         """Hand a message to the worker; it acts on it at once, or when it comes to it."""
@@ -101,4 +101,4 @@ class InProcessConnection:
         try:
             self._worker.close()
         finally:
-            self._directory.cleanup()
+            self._remove_directory()

@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from millpond.clock import SystemClock
 from millpond.errors import JobExecutionError, MillpondError, WorkerLostError
+from millpond.filesystem.owner import make_owned_directory, remove_owned
 from millpond.runtime.message import Failed, FromWorker, ToWorker
 from millpond.runtime.worker import Worker
 
@@ -52,7 +52,7 @@ class ProcessConnection:
         inherited: Sequence[int] = (),
         python_path: Sequence[str] = (),
     ) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="millpond-", dir=temporary_root))
+        self._directory = make_owned_directory("millpond-", temporary_root)
         ours, theirs = Pipe()
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join(
@@ -128,7 +128,7 @@ class ProcessConnection:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove_owned(self._directory)
 
 
 @final

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,6 +14,7 @@ from millpond.datastream.engine import Launch, LaunchWith
 from millpond.datastream.functions import CheckpointListener, KeyedProcessFunction
 from millpond.datastream.state import ValueStateDescriptor
 from millpond.engines.embedded import EmbeddedEngine
+from millpond.filesystem.owner import OWNER_FILE_NAME, disown, own
 from millpond.runtime.job_manager import JobListener
 from millpond.runtime.local_state import claim_local_state
 from millpond.testing.ledger_sink import Ledger, LedgerSink
@@ -103,7 +102,7 @@ def data_files(directory):
     return [
         path
         for path in directory.rglob("*")
-        if path.is_file() and not path.name.startswith(("_", ".", "owner.pid"))
+        if path.is_file() and not path.name.startswith(("_", ".", OWNER_FILE_NAME))
     ]
 
 
@@ -139,35 +138,31 @@ def test_no_place_for_copies_fails_nothing(tmp_path, caplog):
     assert "Local copies of the checkpoint" in caplog.text
 
 
-@pytest.fixture
-def dead():
-    """The id of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_copies_of_dead_processes_are_removed(tmp_path, dead):
-    owners = {"dead": dead, "alive": os.getpid(), "unknown": "", "damaged": "x"}
-    for name, owner in owners.items():
+def test_copies_of_dead_processes_are_removed(tmp_path):
+    for name in ("dead", "alive", "unknown"):
         directory = tmp_path / "local" / f"jid_{name}"
         directory.mkdir(parents=True)
         (directory / "copy").write_bytes(b"state")
-        if owner:
-            (directory / "owner.pid").write_text(str(owner))
+    alive, dead = (tmp_path / "local" / f"jid_{name}" for name in ("alive", "dead"))
+    own(alive)
+    own(dead)
+    disown(dead)
     run(tmp_path, "filesystem", lambda: None)
     left = sorted(path.name for path in (tmp_path / "local").iterdir())
-    assert left == ["jid_alive", "jid_damaged", "jid_unknown"]
+    assert left == ["jid_alive", "jid_unknown"]
+    disown(alive)
 
 
-def test_a_job_that_goes_on_keeps_its_copies(tmp_path, dead):
+def test_a_job_that_goes_on_keeps_its_copies(tmp_path):
     directory = tmp_path / f"jid_{JOB}"
     directory.mkdir()
-    (directory / "owner.pid").write_text(str(dead))
+    own(directory)
+    disown(directory)
     (directory / "copy").write_bytes(b"state")
     options = {"execution.checkpointing.local-backup.dirs": str(tmp_path)}
     assert claim_local_state(options, JOB) is None
     options["execution.state-recovery.from-local"] = "true"
     assert claim_local_state(options, JOB) == directory
     assert (directory / "copy").read_bytes() == b"state"
-    assert (directory / "owner.pid").read_text() == str(os.getpid())
+    assert (directory / OWNER_FILE_NAME).read_text() == str(os.getpid())
+    disown(directory)

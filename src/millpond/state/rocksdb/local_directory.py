@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from millpond.errors import StateStoreError
-from millpond.filesystem.owner import is_abandoned, write_owner
+from millpond.filesystem.owner import own, remove_abandoned, remove_owned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +51,13 @@ class InstanceDirectories:
             try:
                 parent.mkdir(parents=True, exist_ok=True)
                 path.mkdir()
-                write_owner(path)
+                own(path)
             except OSError as error:
                 remove_instance(path)
                 failures.append(f"{parent}: {error.strerror or error}")
                 continue
-            _remove_abandoned(parent, prefix)
+            # What killed processes left of the same operator of the same job.
+            remove_abandoned(parent, prefix)
             return path
         raise StateStoreError(
             f"No local storage directory is usable: {'; '.join(failures)}.",
@@ -71,11 +71,4 @@ def _clean(name: str) -> str:
 
 def remove_instance(path: Path) -> None:
     """Remove an instance directory; what cannot be removed is left."""
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _remove_abandoned(parent: Path, prefix: str) -> None:
-    """Remove what killed processes left of the same operator of the same job."""
-    for path in parent.glob(f"{prefix}*"):
-        if is_abandoned(path):
-            remove_instance(path)
+    remove_owned(path)

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from millpond.errors import StateStoreError
+from millpond.filesystem.owner import disown
 from millpond.state.rocksdb.local_directory import InstanceDirectories
 from millpond.state.rocksdb.store import RocksDBStateStore
 from millpond.testing.backend_harness import BackendHarness
@@ -47,19 +45,12 @@ def test_no_usable_directory_is_an_error_that_names_each(tmp_path: Path) -> None
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    child = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
     directories = InstanceDirectories()
     left, alive, other = (
         directories.create([tmp_path], "job", operator) for operator in ("a", "a", "b")
     )
-    (left / "owner.pid").write_text(child.stdout.strip())
-    (other / "owner.pid").write_text(child.stdout.strip())
-    (alive / "owner.pid").write_text(str(os.getpid()))
+    disown(left)
+    disown(other)
     directories.create([tmp_path], "job", "a")
     assert not left.exists()
     assert alive.exists()
