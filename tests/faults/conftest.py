@@ -191,11 +191,11 @@ def describe_job(env, ledger):
 
 
 BACKENDS = {
-    "memory": lambda: MemoryStateBackend(ROOT),
-    "filesystem": lambda: FsStateBackend(ROOT, None, 0),
-    "filesystem incremental": lambda: FsStateBackend(ROOT, None, 0),
-    "rocksdb full": lambda: RocksDBStateBackend(ROOT, False),
-    "rocksdb incremental": lambda: RocksDBStateBackend(ROOT, True),
+    "memory": MemoryStateBackend,
+    "filesystem": lambda root: FsStateBackend(root, None, 0),
+    "filesystem incremental": lambda root: FsStateBackend(root, None, 0),
+    "rocksdb full": lambda root: RocksDBStateBackend(root, False),
+    "rocksdb incremental": lambda root: RocksDBStateBackend(root, True),
 }
 
 
@@ -229,6 +229,8 @@ class World:
         options=(),
         act=None,
         describe=describe_job,
+        job_id=JOB_ID,
+        root=ROOT,
     ):
         """Run the job on an engine of its own; `act(step, manager)` is called between steps.
 
@@ -240,7 +242,7 @@ class World:
             clock=TickingClock(),
             random=random,
             executor=executor,
-            job_id=JOB_ID,
+            job_id=job_id,
             resume=resume,
             resolve=self.files.resolve,
         )
@@ -267,7 +269,7 @@ class World:
             env = StreamExecutionEnvironment.get_execution_environment(configuration)
             env.set_parallelism(parallelism)
             env.set_max_parallelism(16)
-            env.set_state_backend(BACKENDS[backend]())
+            env.set_state_backend(BACKENDS[backend](root))
             describe(env, self.ledger)
             program = env._take_program("reference")
         with engine._open(program, JobListener()) as run:

@@ -15,7 +15,11 @@ from millpond.checkpoint.savepoint_pointer import SavepointPointer
 from millpond.checkpoint.shared_registry import RestoreMode, SharedStateRegistry
 from millpond.checkpoint.storage_failure import delete_quietly
 from millpond.checkpoint.stream_walk import streams_of
-from millpond.errors import ConfigurationError, SnapshotCorruptedError
+from millpond.errors import (
+    CheckpointNotFoundError,
+    ConfigurationError,
+    SnapshotCorruptedError,
+)
 from millpond.filesystem import get_file_system
 from millpond.filesystem.path import is_plain_name, join
 from millpond.formats.handles import FileHandle
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
     from millpond.checkpoint.checksum import FileChecksum
     from millpond.checkpoint.loading import LoadedCheckpoint
+    from millpond.checkpoint.recovery_pointer import RecoveryPointer
     from millpond.checkpoint.result_marker import ResultMarker
     from millpond.checkpoint.retention import CheckpointRetention
     from millpond.checkpoint.storage import CheckpointStorage
@@ -50,6 +55,7 @@ class CompletedCheckpointStore:
         storage: where checkpoints go.
         retained: how many are kept; 1 or more.
         result: told when the job has finished, before its checkpoints are deleted.
+        pointer: names the latest, for a process that does not know where they are.
         resolve: how a URL becomes a file system.
     """
 
@@ -57,6 +63,7 @@ class CompletedCheckpointStore:
         "_checkpoints",
         "_garbage",
         "_highest_id",
+        "_pointer",
         "_registry",
         "_resolve",
         "_result",
@@ -72,6 +79,7 @@ class CompletedCheckpointStore:
         *,
         retained: int = 1,
         result: ResultMarker | None = None,
+        pointer: RecoveryPointer | None = None,
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
         if retained < 1:
@@ -79,6 +87,7 @@ class CompletedCheckpointStore:
         self._storage = storage
         self._retained = retained
         self._result = result
+        self._pointer = pointer
         self._resolve = resolve
         self._registry = SharedStateRegistry()
         self._checkpoints: list[CompletedCheckpoint] = []
@@ -158,6 +167,7 @@ class CompletedCheckpointStore:
                 directory.discard(
                     CheckpointLocation(checkpoint_id, directory.checkpoint_url(checkpoint_id))
                 )
+        damaged += self._recover_pointed(dict(numbered))
         self._recover_settled()
         return tuple(damaged)
 
@@ -208,6 +218,8 @@ class CompletedCheckpointStore:
         try:
             checkpoint = self._storage.complete(location, metadata, everything)
             if not location.is_savepoint:
+                if self._pointer is not None:
+                    self._pointer.put(checkpoint)
                 self._registry.register(metadata, everything)
         except Exception:
             self.abort(location, checksums)
@@ -232,6 +244,31 @@ class CompletedCheckpointStore:
             self._settled.put(savepoint)
         self._unowned.add(savepoint.external_path)
         self._checkpoints.append(savepoint)
+
+    def _recover_pointed(self, listed: dict[int, str]) -> list[SnapshotCorruptedError]:
+        """Take over the latest checkpoint if it stands in another directory; return its damage.
+
+        A pointer to what the listing shows, or to less, says nothing new. One to what is not there
+        any more is stale: a checkpoint that failed at its last step, or was deleted by hand.
+        """
+        pointed = None if self._pointer is None else self._pointer.read()
+        if self._pointer is None or pointed is None:
+            return []
+        checkpoint_id, url = pointed.checkpoint_id, pointed.url
+        self._highest_id = max(self._highest_id, checkpoint_id)
+        is_listed = checkpoint_id in listed and url in {None, listed[checkpoint_id]}
+        if is_listed or max(listed, default=0) > checkpoint_id:
+            return []
+        try:
+            if url is None:
+                raise self._pointer.damaged(pointed)
+            self.restore(load_checkpoint(url, resolve=self._resolve), RestoreMode.CLAIM)
+        except CheckpointNotFoundError:
+            _logger.warning("Checkpoint %d was the latest, and is gone: %s", checkpoint_id, url)
+        except SnapshotCorruptedError as error:
+            _logger.warning("Checkpoint %d cannot be used: %s", checkpoint_id, error)
+            return [error]
+        return []
 
     def _recover_settled(self) -> None:
         """Go on from the savepoint that ended the job, unless a newer checkpoint is there."""
@@ -286,6 +323,8 @@ class CompletedCheckpointStore:
         if result is not None and not result.write(self._highest_id):
             # Without them and without the file the job would start anew.
             return
+        if self._pointer is not None:
+            self._pointer.forget()
         checkpoints, self._checkpoints = self._checkpoints, []
         for checkpoint in checkpoints:
             if checkpoint.external_path not in self._unowned:

@@ -24,8 +24,7 @@ _logger = logging.getLogger(__name__)
 class SavepointPointer:
     """One small file, replaced whole: the savepoint's URL, its id, and their CRC-32C.
 
-    Checkpoints need none: listing them is what finds the latest (decision 0084). Used by one
-    thread.
+    Used by one thread.
     """
 
     __slots__ = ("_file_system", "_path")

@@ -81,6 +81,7 @@ def option_registry() -> OptionRegistry:
     from millpond.configuration.options import (
         checkpointing,
         execution,
+        high_availability,
         memory,
         metrics,
         millpond,
@@ -99,6 +100,7 @@ def option_registry() -> OptionRegistry:
             Concern("Checkpoints", checkpointing.OPTIONS),
             Concern("Execution and recovery", execution.OPTIONS),
             Concern("Restart strategies", restart_strategy.OPTIONS),
+            Concern("High availability", high_availability.OPTIONS),
             Concern("RocksDB", rocksdb.OPTIONS),
             Concern("RocksDB databases and column families", rocksdb_column_family.OPTIONS),
             Concern("RocksDB metrics", rocksdb_metrics.OPTIONS),

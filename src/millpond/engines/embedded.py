@@ -7,8 +7,9 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING, final
 
 from millpond.clock import Clock, SystemClock
+from millpond.engines.high_availability import JobIdentity
 from millpond.engines.job_run import JobRun
-from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
+from millpond.engines.job_setup import JobSetup, temporary_root
 from millpond.engines.local_engine import LocalEngine
 from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.runtime.local_state import claim_local_state
@@ -36,7 +37,7 @@ class EmbeddedEngine(LocalEngine):
         random: for the jitter of restart delays.
         executor: writes snapshots.
         listener: is told what happens.
-        job_id: 32 hexadecimal digits; None: a new one for each job.
+        job_id: 32 hexadecimal digits; None: that of high availability, or a new one for each job.
         resume: go on from what an earlier process left under the same job id.
         controlled: let `millpond list`, `stop`, `cancel` and `savepoint trigger` reach the jobs.
         resolve: how the URLs of checkpoints and savepoints become file systems.
@@ -69,7 +70,8 @@ class EmbeddedEngine(LocalEngine):
             own = ThreadPoolExecutor(_SNAPSHOT_THREADS, thread_name_prefix="millpond-snapshot")
         executor = self._executor or own
         assert executor is not None
-        job_id = self._job_id or new_job_id()
+        identity = JobIdentity.of(program.configuration, self._job_id, resume=self._resume)
+        job_id = identity.job_id
         root = temporary_root(program.configuration)
 
         def launch() -> WorkerConnection:
@@ -79,9 +81,7 @@ class EmbeddedEngine(LocalEngine):
             self._clock,
             self._random,
             listener,
-            job_id,
-            self._resume,
-            is_named=self._job_id is not None,
+            identity,
             resolve=self._resolve,
         )
         manager = setup.job_manager(program, launch)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from millpond.checkpoint.completed_store import CompletedCheckpointStore
 from millpond.checkpoint.loading import load_checkpoint
+from millpond.checkpoint.recovery_pointer import RecoveryPointer
 from millpond.checkpoint.result_marker import RESULT_FILE_NAME, ResultMarker
 from millpond.checkpoint.shared_registry import RestoreMode
 from millpond.checkpoint.storage import (
@@ -24,8 +24,10 @@ from millpond.configuration.backend_description import StorageKind, Store
 from millpond.configuration.directory import split_local_directories
 from millpond.configuration.options import checkpointing, execution
 from millpond.configuration.options.execution import RecoveryClaimMode
+from millpond.engines.high_availability import HighAvailability, JobIdentity
 from millpond.errors import ConfigurationError
 from millpond.filesystem import FileSystemResolver, get_file_system
+from millpond.filesystem.path import join
 from millpond.runtime.checkpoint_settings import CheckpointSettings
 from millpond.runtime.graph_compiler import CompilerOptions, compile_job
 from millpond.runtime.job_manager import JobListener, JobManager, JobParameters
@@ -40,12 +42,7 @@ if TYPE_CHECKING:
     from millpond.runtime.job_graph import JobGraph
     from millpond.runtime.worker_connection import LaunchWorker
 
-__all__ = ("JobSetup", "compile_program", "new_job_id", "temporary_root")
-
-
-def new_job_id() -> str:
-    """Return a fresh job id: 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+__all__ = ("JobSetup", "compile_program", "temporary_root")
 
 
 def temporary_root(configuration: Configuration) -> Path | None:
@@ -79,17 +76,14 @@ def temporary_root(configuration: Configuration) -> Path | None:
 class JobSetup:
     """How an engine runs a program.
 
-    With `resume` the job goes on from the last checkpoint that an earlier process left under the
-    same `job_id`, if there is one; without, such checkpoints are left alone. `is_named`: the user
-    chose the job id, so that its end is worth remembering.
+    A job that resumes goes on from the last checkpoint that an earlier process left under the same
+    id, if there is one; otherwise such checkpoints are left alone.
     """
 
     clock: Clock
     random: Random
     listener: JobListener
-    job_id: str
-    resume: bool = False
-    is_named: bool = False
+    identity: JobIdentity
     resolve: FileSystemResolver = get_file_system
 
     def job_manager(self, program: Program, launch: LaunchWorker) -> JobManager:
@@ -116,16 +110,20 @@ class JobSetup:
             choice = replace(choice, store=Store.HEAP, is_incremental=False)
             settings = replace(settings, interval_ms=None)
             _refuse_savepoint(configuration)
+        available = None if graph.batch else HighAvailability.of(configuration)
+        if available is not None and choice.checkpoint_directory is None:
+            choice = replace(choice, checkpoint_directory=available.directory)
         store, finished_at = self._store(
             choice,
             configuration,
+            None if available is None else self._pointer(available),
             checkpointing=settings.interval_ms is not None,
             commits=graph.commits,
             batch=graph.batch,
         )
         return JobManager(
             JobParameters(
-                self.job_id,
+                self.identity.job_id,
                 graph,
                 configuration.to_dict(),
                 choice,
@@ -144,6 +142,7 @@ class JobSetup:
         self,
         choice: BackendChoice,
         configuration: Configuration,
+        pointer: RecoveryPointer | None,
         *,
         checkpointing: bool,
         commits: bool,
@@ -155,12 +154,16 @@ class JobSetup:
             storage.initialize()
         marker = self._result_marker(storage)
         store = CompletedCheckpointStore(
-            storage, retained=choice.num_retained, result=marker, resolve=self.resolve
+            storage,
+            retained=choice.num_retained,
+            result=marker,
+            pointer=pointer,
+            resolve=self.resolve,
         )
         if marker is not None and self._has_finished(marker):
             store.recover()
             return store, marker.url
-        if self.resume and not batch:
+        if self.identity.resume and not batch:
             self._recover(store, commits=commits)
         path = configuration.get(execution.SAVEPOINT_PATH)
         if path is not None and store.latest is None:
@@ -169,15 +172,19 @@ class JobSetup:
             store.restore(load_checkpoint(path, resolve=self.resolve), mode)
         return store, None
 
+    def _pointer(self, available: HighAvailability) -> RecoveryPointer:
+        url = join(available.directory, "latest", self.identity.job_id)
+        return RecoveryPointer(url, resolve=self.resolve, retry=Retry(clock=self.clock))
+
     def _result_marker(self, storage: CheckpointStorage) -> ResultMarker | None:
         """Return it for a job with a name that a later process can know."""
-        if not self.is_named or storage.directory is None:
+        if not self.identity.is_named or storage.directory is None:
             return None
         url = f"{storage.directory.url}/{RESULT_FILE_NAME}"
-        return ResultMarker(url, self.job_id, resolve=self.resolve)
+        return ResultMarker(url, self.identity.job_id, resolve=self.resolve)
 
     def _has_finished(self, marker: ResultMarker) -> bool:
-        if not self.resume:
+        if not self.identity.resume:
             marker.clear()
             return False
         return marker.is_finished()
@@ -203,7 +210,7 @@ class JobSetup:
             )
         if choice.storage is StorageKind.JOB_MANAGER:
             return JobManagerCheckpointStorage(
-                self.job_id,
+                self.identity.job_id,
                 max_state_size_bytes=choice.max_state_size_bytes,
                 checkpoint_root_url=choice.checkpoint_directory,
                 savepoint_directory=choice.savepoint_directory,
@@ -214,7 +221,7 @@ class JobSetup:
         assert choice.checkpoint_directory is not None
         return FileSystemCheckpointStorage(
             choice.checkpoint_directory,
-            self.job_id,
+            self.identity.job_id,
             savepoint_directory=choice.savepoint_directory,
             inline_threshold_bytes=choice.inline_threshold_bytes,
             write_buffer_bytes=choice.write_buffer_size_bytes,

@@ -8,8 +8,9 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING, final
 
 from millpond.clock import Clock, SystemClock
+from millpond.engines.high_availability import JobIdentity
 from millpond.engines.job_run import JobRun
-from millpond.engines.job_setup import JobSetup, new_job_id, temporary_root
+from millpond.engines.job_setup import JobSetup, temporary_root
 from millpond.engines.local_engine import LocalEngine
 from millpond.runtime.local_state import claim_local_state
 from millpond.runtime.worker_process import ProcessConnection
@@ -33,7 +34,7 @@ class SupervisedEngine(LocalEngine):
         clock: the job manager's time.
         random: for the jitter of restart delays.
         listener: is told what happens.
-        job_id: 32 hexadecimal digits; None: a new one for each job.
+        job_id: 32 hexadecimal digits; None: that of high availability, or a new one for each job.
         resume: go on from what an earlier process left under the same job id.
         controlled: let `millpond list`, `stop`, `cancel` and `savepoint trigger` reach the jobs.
         inherited: descriptors that stay open in the worker, such as that of a lock.
@@ -68,7 +69,8 @@ class SupervisedEngine(LocalEngine):
         return worker.process_id
 
     def _open(self, program: Program, listener: JobListener) -> JobRun:
-        job_id = self._job_id or new_job_id()
+        identity = JobIdentity.of(program.configuration, self._job_id, resume=self._resume)
+        job_id = identity.job_id
         root = temporary_root(program.configuration)
 
         def launch() -> WorkerConnection:
@@ -78,8 +80,7 @@ class SupervisedEngine(LocalEngine):
             )
             return self._worker
 
-        named = self._job_id is not None
-        setup = JobSetup(self._clock, self._random, listener, job_id, self._resume, is_named=named)
+        setup = JobSetup(self._clock, self._random, listener, identity)
         manager = setup.job_manager(program, launch)
         local = claim_local_state(program.configuration.to_dict(), job_id)
         return JobRun(manager, job_id, control=self._control(manager, job_id), local_state=local)

@@ -23,7 +23,7 @@ __all__ = ("FsspecFileSystem", "open_fsspec")
 _OBJECT_STORES = frozenset(
     {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "oss", "r2", "s3", "s3a", "tos"}
 )
-_REPLACING_RENAME = frozenset({"hdfs", "viewfs"})
+_REPLACING_RENAME = frozenset({"hdfs", "viewfs", "webhdfs"})
 _CONDITIONAL_PUT = frozenset({"s3", "s3a"})
 _MODIFIED_KEYS = (
     "LastModified",
@@ -73,6 +73,10 @@ def open_fsspec(url: str, scheme: str) -> tuple[FsspecFileSystem, str]:
             )
 
             fsspec.register_implementation(scheme, HdfsFileSystem, clobber=True)
+        elif scheme == "webhdfs":
+            from millpond.filesystem.web_hdfs import WebHdfs
+
+            fsspec.register_implementation(scheme, WebHdfs, clobber=True)
         driver, path = url_to_fs(url)
     except ImportError as error:
         command = _INSTALL_COMMANDS.get(scheme, f'pip install "fsspec[{scheme}]"')
@@ -193,11 +197,7 @@ class FsspecFileSystem(FileSystem):
             # Some drivers remove a directory with all that is in it.
             if self._driver.ls(path, detail=False):
                 raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
-            if "webhdfs" in self._protocols:
-                # Its rmdir does nothing; HDFS deletes only an empty directory here.
-                self._driver.rm(path, recursive=False)
-            else:
-                self._driver.rmdir(path)
+            self._driver.rmdir(path)
 
     def make_directories(self, path: str) -> None:
         """Create a directory and its parents where the file system has directories."""
@@ -266,9 +266,6 @@ def _move(driver: Any, source: str, target: str, *, replace: bool = True) -> Non
         # Between the two steps only the temporary name exists.
         driver.rm_file(target)
     driver.mv(source, target)
-    if driver.exists(source):
-        # WebHDFS answers "false" to a rename that it refuses, and its driver says nothing.
-        raise OSError(errno.EIO, "The file system refused to rename the file", target)
 
 
 def _entry(path: str, info: dict[str, Any]) -> FileEntry:

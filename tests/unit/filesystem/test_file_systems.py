@@ -176,17 +176,6 @@ def test_errors_of_drivers_become_os_errors():
         file_system.open_read("bucket/data")
 
 
-def test_a_rename_that_is_refused_in_silence_is_an_error():
-    driver = fsspec.filesystem("memory", global_store=False, skip_instance_cache=True)
-    file_system = FsspecFileSystem(driver, "webhdfs://host:1", whole_objects=False)
-    file_system.make_directories("/a")
-    file_system.write_bytes("/a/data", b"old")
-    driver.mv = lambda source, target: None
-    with pytest.raises(OSError, match="refused to rename"):
-        file_system.write_bytes("/a/data", b"new")
-    assert file_system.list("/a") == ()
-
-
 def test_hdfs_replaces_in_one_step():
     calls = []
 

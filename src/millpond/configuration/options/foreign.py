@@ -6,8 +6,8 @@ __all__ = ("prefixes_and_reasons", "reason_for")
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
-        "a new process finds the latest checkpoint by listing those of its --job-id",
-        ("high-availability",),
+        "files in high-availability.storageDir take the place of ZooKeeper and Kubernetes",
+        ("high-availability.",),
     ),
     (
         "Millpond has no cluster",
