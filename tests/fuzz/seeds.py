@@ -36,6 +36,7 @@ from millpond.formats.pyflink_serializers import (
     timer_state_meta,
 )
 from millpond.formats.pyflink_values import (
+    encode_chunk,
     encode_chunks,
     encode_map_key,
     encode_map_value,
@@ -96,7 +97,8 @@ def canonical_stream(*, compressed: bool) -> tuple[bytes, tuple[int, ...]]:
         writer.begin_key_group(group)
         for state, key, value in rows[group]:
             writer.write_entries(state, [(key, value)])
-    return out.getvalue(), writer.finish()
+    offsets = writer.finish()
+    return out.getvalue(), offsets
 
 
 def _group(text: str) -> int:
@@ -147,23 +149,28 @@ def _keep_parts(name: str, metadata, snapshots: list) -> None:
             for handle in subtask.keyed_managed:
                 stream = getattr(handle, "stream", None)
                 if isinstance(stream, InlineHandle) and len(stream.data) < 4000:
-                    used = [o for o in handle.offsets if o][:3]
+                    used = [o for o in handle.offsets if o]
                     head = bytes([2, handle.first_key_group]) + struct.pack(
                         ">HHH", *(used + [0] * 3)[:3]
                     )
-                    keep("canonical" if handle.savepoint else "heap", name, head + stream.data)
-                    keep("keyed_header", name, stream.data[:2000])
+                    body = bytearray(stream.data)
+                    if "snappy" in name:
+                        _zero_frames(body, tuple(used))
+                    keep("canonical" if handle.savepoint else "heap", name, head + bytes(body))
+                    keep("keyed_header", name, stream.data)
             managed = subtask.operator_managed
             if managed is not None and isinstance(managed.stream, InlineHandle):
-                keep("operator_state", name, b"\0" + managed.stream.data)
+                keep("operator_state", name, _operator_state(managed))
             break
     if small:
         data = write_metadata(CheckpointMetadata(1, tuple(small[:1])))
         if len(data) > 100:
             keep("metadata", name, data)
-            keep("metadata", f"{name}-v4", data[:7] + b"\4" + data[8:] + b"\xac\xed\0\5")
+            properties = b"\xac\xed\0\5"
+            keep("metadata", f"{name}-v4", data[:7] + b"\4" + data[8:] + properties)
             # Behind the header of 24 bytes: name and uid of the operator.
-            keep("metadata", f"{name}-v6", data[:7] + b"\6" + data[8:24] + bytes(4) + data[24:])
+            named = data[8:24] + bytes(4) + data[24:] + properties
+            keep("metadata", f"{name}-v6", data[:7] + b"\6" + named)
             keep("savepoint", name, data)
     for file in sorted((FLINK / name).rglob("*.sst")) or []:
         _sst(file.read_bytes(), name)
@@ -250,7 +257,7 @@ def _raw_timers() -> bytes:
         out.int32(1)
         out.raw(b"\0\2a\0")
         out.int64(77)
-    return bytes([0, 0]) + bytes(6) + out.to_bytes()
+    return bytes([0, _group("a")]) + bytes(6) + out.to_bytes()
 
 
 def _java() -> None:
@@ -274,8 +281,22 @@ def _java() -> None:
         (broadcast_state_meta("b"),),
     )
     out = Output()
-    write_operator_state(out, header, {"l": [b"x"], "u": [b"y"]}, {"b": [(b"k", b"v")]})
-    keep("operator_state", "millpond", b"\0" + out.getvalue())
+    element = encode_chunk(b"x")
+    partitions = write_operator_state(
+        out, header, {"l": [element], "u": [element]}, {"b": [(element, element)]}
+    )
+    keep(
+        "operator_state",
+        "millpond",
+        _operator_state(OperatorStateHandle(partitions, InlineHandle(out.getvalue()))),
+    )
+
+
+def _operator_state(handle: OperatorStateHandle) -> bytes:
+    partitions = [partition.offsets for partition in handle.partitions.values()][:4]
+    counts = bytes(map(len, partitions)).ljust(4, b"\0")
+    offsets = [at for each in partitions for at in each]
+    return counts + struct.pack(f">{len(offsets)}H", *offsets) + handle.stream.data
 
 
 def _millpond(stream: bytes, offsets: tuple[int, ...]) -> bytes:
