@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from millpond.formats.handles import KeyedHandle, StreamHandle
     from millpond.formats.serializer_snapshot import SerializerSnapshot
 
-__all__ = ("KeyedEntry", "TimerEntry", "read_keyed_content", "read_operator_content")
+__all__ = (
+    "KeyedEntry",
+    "TimerEntry",
+    "read_keyed_content",
+    "read_managed_content",
+    "read_operator_content",
+    "read_timer_content",
+)
 
 
 class KeyedEntry(NamedTuple):
@@ -74,17 +81,65 @@ def read_keyed_content(
     """
     for subtask in operator.subtasks.values():
         for handle in subtask.keyed_managed:
-            yield from _managed(handle, operator, open_stream, check=check)
+            yield from read_managed_content(
+                handle, operator.max_parallelism, open_stream, check=check
+            )
         for raw in subtask.keyed_raw:
-            if isinstance(raw, IncrementalHandle):
-                raise FormatError("Raw keyed state is no RocksDB database.", offset=0)
-            with open_stream(raw.stream) as stream:
-                for key_group, meta, entries in read_raw_timers(
-                    stream, raw, operator.max_parallelism
-                ):
-                    split = _splitter(meta, None, operator.max_parallelism)
-                    for key, value in entries:
-                        yield split(key_group, key, value)
+            yield from read_timer_content(raw, operator.max_parallelism, open_stream)
+
+
+def read_managed_content(
+    handle: KeyedHandle,
+    max_parallelism: int,
+    open_stream: Callable[[StreamHandle], BinaryIO],
+    *,
+    key_groups: tuple[int, int] | None = None,
+    check: bool = True,
+) -> Iterator[KeyedEntry | TimerEntry]:
+    """Iterate over the managed keyed state of one handle, which depends on its own streams only.
+
+    `key_groups` is the first and the last wanted, inclusive; the rest as in `read_keyed_content`.
+
+    Raises:
+        FormatError: the state is damaged or of a kind that cannot be read.
+    """
+    with contextlib.ExitStack() as streams:
+
+        def opened(stream: StreamHandle) -> BinaryIO:
+            return streams.enter_context(open_stream(stream))
+
+        reader = open_keyed_state(handle, opened, max_parallelism, check=check)
+        key_serializer = reader.header.key_serializer
+        splitters = [
+            _splitter(meta, key_serializer, max_parallelism) for meta in reader.header.states
+        ]
+        for block in reader.blocks(key_groups):
+            split = splitters[block.state_id]
+            for key, value in block.entries:
+                yield split(block.key_group, key, value)
+
+
+def read_timer_content(
+    handle: KeyedHandle,
+    max_parallelism: int,
+    open_stream: Callable[[StreamHandle], BinaryIO],
+    *,
+    key_groups: tuple[int, int] | None = None,
+) -> Iterator[TimerEntry]:
+    """Iterate over the raw timers of one handle; the arguments as in `read_managed_content`.
+
+    Raises:
+        FormatError: the state is damaged or of a kind that cannot be read.
+    """
+    if isinstance(handle, IncrementalHandle):
+        raise FormatError("Raw keyed state is no RocksDB database.", offset=0)
+    with open_stream(handle.stream) as stream:
+        for key_group, meta, entries in read_raw_timers(
+            stream, handle, max_parallelism, key_groups
+        ):
+            split = _timer_splitter(meta, max_parallelism)
+            for key, value in entries:
+                yield split(key_group, key, value)
 
 
 def read_operator_content(
@@ -99,30 +154,6 @@ def read_operator_content(
         if subtask.operator_managed is not None:
             with open_stream(subtask.operator_managed.stream) as stream:
                 yield index, read_operator_state(stream, subtask.operator_managed)
-
-
-def _managed(
-    handle: KeyedHandle,
-    operator: OperatorState,
-    open_stream: Callable[[StreamHandle], BinaryIO],
-    *,
-    check: bool,
-) -> Iterator[KeyedEntry | TimerEntry]:
-    with contextlib.ExitStack() as streams:
-
-        def opened(stream: StreamHandle) -> BinaryIO:
-            return streams.enter_context(open_stream(stream))
-
-        reader = open_keyed_state(handle, opened, operator.max_parallelism, check=check)
-        key_serializer = reader.header.key_serializer
-        splitters = [
-            _splitter(meta, key_serializer, operator.max_parallelism)
-            for meta in reader.header.states
-        ]
-        for block in reader.blocks():
-            split = splitters[block.state_id]
-            for key, value in block.entries:
-                yield split(block.key_group, key, value)
 
 
 def _splitter(
