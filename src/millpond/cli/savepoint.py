@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ _OPERATOR = click.option(
 _ALLOW_PICKLE = click.option(
     "--allow-pickle", is_flag=True, help="Load pickles. They can run any code: trust the snapshot."
 )
+_ESCAPED = "backslashreplace"
 _JSON = click.option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 
 
@@ -39,6 +41,9 @@ def command() -> None:
 
     No pickle is loaded unless --allow-pickle is given.
     """
+    # Java can write half of a surrogate pair.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_ESCAPED)
 
 
 @command.command("trigger")
@@ -180,7 +185,7 @@ def dump_command(
             write_parquet(records, binary)
         return
     write = write_csv if file_format == "csv" else write_jsonl
-    with click.open_file(output or "-", "w", encoding="utf-8") as text:
+    with click.open_file(output or "-", "w", encoding="utf-8", errors=_ESCAPED) as text:
         write(records, text)
 
 

@@ -40,6 +40,9 @@ class JavaRow(tuple[Any, ...]):
     __slots__ = ()
 
 
+_NO_VALUE: Final = (struct.error, IndexError, RecursionError, UnicodeDecodeError)
+
+
 def java_decoder(snapshot: SerializerSnapshot) -> JavaDecoder:
     """Return the decoder for values of a serializer.
 
@@ -56,7 +59,7 @@ def java_decoder(snapshot: SerializerSnapshot) -> JavaDecoder:
     def checked(data: bytes, offset: int) -> tuple[Any, int]:
         try:
             value, end = decode(data, offset)
-        except (struct.error, IndexError, RecursionError, UnicodeDecodeError):
+        except _NO_VALUE:
             end = -1
             value = None
         if not offset < end <= len(data):
@@ -68,10 +71,16 @@ def java_decoder(snapshot: SerializerSnapshot) -> JavaDecoder:
 
 def java_skipper(snapshot: SerializerSnapshot) -> Callable[[bytes, int], int]:
     """Return a function that finds the end of the value at an offset; errors as `java_decoder`."""
-    decode = java_decoder(snapshot)
+    decode = _decoder(snapshot)
 
     def skip(data: bytes, offset: int) -> int:
-        return decode(data, offset)[1]
+        try:
+            end = decode(data, offset)[1]
+        except _NO_VALUE:
+            end = -1
+        if not offset < end <= len(data):
+            raise FormatError(f"The bytes hold no value of {snapshot}.", offset=offset)
+        return end
 
     return skip
 
@@ -161,7 +170,9 @@ def _varint(data: bytes, offset: int) -> tuple[int, int]:
 
 
 def _string(data: bytes, offset: int) -> tuple[str | None, int]:
-    length, at = _varint(data, offset)
+    length, at = data[offset], offset + 1
+    if length >= 0x80:
+        length, at = _varint(data, offset)
     if length == 0:
         return None, at
     length -= 1

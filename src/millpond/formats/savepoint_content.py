@@ -168,18 +168,26 @@ def _splitter(
     skip_namespace = java_skipper(namespace)
     ambiguous = has_ambiguous_parts(key_serializer, namespace)
 
+    head = b""
+    last_group, key, namespace_bytes = -1, b"", b""
+
     def split(key_group: int, data: bytes, value: bytes) -> KeyedEntry:
-        parts = split_composite_key(
-            data, prefix_length, skip_key, skip_namespace, ambiguous=ambiguous
-        )
-        if parts.key_group != key_group:
-            raise FormatError(
-                "A key lies in the wrong key group.",
-                offset=0,
-                state=meta.name,
-                key_group=key_group,
+        nonlocal head, last_group, key, namespace_bytes
+        # The entries of a map follow each other: their keys differ behind the same head.
+        if key_group != last_group or not data.startswith(head):
+            parts = split_composite_key(
+                data, prefix_length, skip_key, skip_namespace, ambiguous=ambiguous
             )
-        return KeyedEntry(meta, key_group, parts.key, parts.namespace, parts.user_key, value)
+            if parts.key_group != key_group:
+                raise FormatError(
+                    "A key lies in the wrong key group.",
+                    offset=0,
+                    state=meta.name,
+                    key_group=key_group,
+                )
+            last_group, key, namespace_bytes = parts[:3]
+            head = data[: len(data) - len(parts.user_key)]
+        return KeyedEntry(meta, key_group, key, namespace_bytes, data[len(head) :], value)
 
     return split
 

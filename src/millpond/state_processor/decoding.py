@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ("EntryDecoder", "split_pickles")
 
 _PICKLED_KEY: Final = row_snapshot(BYTES)
+_PLAIN: Final = frozenset({str, int})
 _SINGLE_KINDS: Final = frozenset({"VALUE", "REDUCING", "AGGREGATING"})
 
 
@@ -56,11 +57,19 @@ class EntryDecoder:
         serializer = content.key_serializer
         self._pickled_key = serializer == _PICKLED_KEY
         self._key = None if serializer is None else java_decoder(serializer)
+        self._last_key: bytes | None = None
+        self._last_value: Any = None
         self._coders: dict[str, tuple[Coder, ...] | None] = {}
         self._java: dict[str, tuple[JavaDecoder | None, JavaDecoder] | None] = {}
 
     def key(self, entry: StateEntry) -> Any:
-        """Return the key as a value of JSON."""
+        """Return the key as a value of JSON; for the same bytes, one after the other, the same."""
+        if entry.key != self._last_key:
+            self._last_value = self._decoded_key(entry)
+            self._last_key = entry.key
+        return self._last_value
+
+    def _decoded_key(self, entry: StateEntry) -> Any:
         if self._key is None:
             return None
         try:
@@ -116,6 +125,13 @@ class EntryDecoder:
         return self._values(entry.value, coders[-1] if coders else None, single=single)
 
     def _values(self, data: bytes, coder: Coder | None, *, single: bool) -> Any:
+        if single and data and coder is not None and not coder.pickled:
+            try:
+                value, end = coder.decode_from(data, 0)
+            except (SerializationError, FormatError):
+                return as_json(data)
+            if end == len(data):
+                return value if type(value) in _PLAIN else as_json(value)
         if coder is None or (coder.pickled and not self._allow_pickle):
             pickles = split_pickles(data)
             if pickles is None:

@@ -6,6 +6,8 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from millpond.errors import MissingDependencyError
 from millpond.state_processor.decoding import EntryDecoder
 from millpond.state_processor.entries import read_entries
@@ -34,6 +36,7 @@ COLUMNS: Final = (
 """What records have; key, namespace, map key and value are JSON text in tables."""
 
 _JSON_COLUMNS: Final = frozenset({"key", "namespace", "map_key", "value", "last_access_ms"})
+_encode = msgspec.json.Encoder().encode
 _PARQUET_ROWS: Final = 10_000
 _PARQUET_CHARACTERS: Final = 8 << 20
 
@@ -93,7 +96,7 @@ def record_of(content: OperatorContent, entry: StateEntry, decoder: EntryDecoder
 
 def write_jsonl(records: Iterable[Mapping[str, Any]], out: IO[str]) -> None:
     """Write a line of JSON for each record."""
-    out.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    out.writelines(json_text(record) + "\n" for record in records)
 
 
 def write_csv(records: Iterable[Mapping[str, Any]], out: IO[str]) -> None:
@@ -120,26 +123,44 @@ def write_parquet(records: Iterable[Mapping[str, Any]], out: IO[bytes]) -> None:
         ) from error
     numbers = {"timestamp": pa.int64(), "subtask": pa.int32()}
     schema = pa.schema([(column, numbers.get(column, pa.string())) for column in COLUMNS])
-    rows: list[dict[str, Any]] = []
-    characters = 0
+    columns: dict[str, list[Any]] = {column: [] for column in COLUMNS}
+    rows = characters = 0
     with parquet.ParquetWriter(out, schema) as writer:
         for record in records:
-            row = {column: _cell(record, column) for column in COLUMNS}
-            rows.append(row)
-            characters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
-            if len(rows) == _PARQUET_ROWS or characters >= _PARQUET_CHARACTERS:
-                writer.write_table(pa.Table.from_pylist(rows, schema))
-                rows = []
-                characters = 0
-        writer.write_table(pa.Table.from_pylist(rows, schema))
+            rows += 1
+            for column, cells in columns.items():
+                cell = _encodable(_cell(record, column))
+                cells.append(cell)
+                if isinstance(cell, str):
+                    characters += len(cell)
+            if rows == _PARQUET_ROWS or characters >= _PARQUET_CHARACTERS:
+                writer.write_table(pa.table(columns, schema))
+                columns = {column: [] for column in COLUMNS}
+                rows = characters = 0
+        writer.write_table(pa.table(columns, schema))
 
 
 def _cell(record: Mapping[str, Any], column: str) -> Any:
     if column not in record:
         return None
     if column in _JSON_COLUMNS:
-        return json.dumps(record[column], ensure_ascii=False)
+        return json_text(record[column])
     return record[column]
+
+
+def json_text(value: Any) -> str:
+    """Return JSON in one line, with text as it is, but for what is no Unicode."""
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:
+        # Java can write half of a surrogate pair.
+        return json.dumps(value)
+
+
+def _encodable(cell: Any) -> Any:
+    if isinstance(cell, str) and not cell.isascii():
+        return cell.encode("utf-8", "backslashreplace").decode("utf-8")
+    return cell
 
 
 def _wanted_key(text: str) -> list[Any]:

@@ -33,9 +33,20 @@ def as_json(value: Any) -> Any:
         if isinstance(value, kind):
             return render(value)
     try:
-        return {type(value).__name__: msgspec.to_builtins(value)}
+        return {type(value).__name__: _finite(msgspec.to_builtins(value))}
     except (TypeError, ValueError):
         return {"repr": repr(value)}
+
+
+def _finite(value: Any) -> Any:
+    """Tag the floats that JSON has not, in values of JSON."""
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return value
 
 
 def _all(values: Iterable[Any]) -> list[Any]:
