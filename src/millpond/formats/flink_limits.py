@@ -69,11 +69,11 @@ class FlinkLimit(NamedTuple):
 
 
 def flink_limits(
-    metas: Iterable[StateMeta], broadcasts_with_none: Collection[str] = ()
+    metas: Iterable[StateMeta], states_with_none: Collection[str] = ()
 ) -> list[FlinkLimit]:
     """Return what Flink cannot use of the states of one operator.
 
-    `broadcasts_with_none` names broadcast states in which some value is None.
+    `states_with_none` names broadcast states, and maps with TTL, in which some value is None.
     """
     found: list[FlinkLimit] = []
     for meta in metas:
@@ -85,7 +85,8 @@ def flink_limits(
             what = f"values of Types.TYPED({typed[1]}), which PyFlink has not"
             hint = "Declare it as Types.ROW_NAMED, or pickled, if the job must move to Flink."
             found.append(FlinkLimit(meta.name, what, hint))
-        if meta.name in broadcasts_with_none:
+        if meta.name in states_with_none:
+            where = "broadcast state" if meta.kind is StateMetaKind.BROADCAST else "a map with TTL"
             hint = "Remove the key instead, or store a value that stands for nothing."
-            found.append(FlinkLimit(meta.name, "None as a value of broadcast state", hint))
+            found.append(FlinkLimit(meta.name, f"None as a value of {where}", hint))
     return found

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
-from millpond.common import Configuration, Types, WatermarkStrategy
+from millpond.common import Configuration, Time, Types, WatermarkStrategy
 from millpond.common.serialization import Encoder
 from millpond.datastream import StreamExecutionEnvironment
 from millpond.datastream.connectors.file_system import FileSink
 from millpond.datastream.connectors.number_seq import NumberSequenceSource
-from millpond.datastream.functions import CheckpointedFunction, MapFunction
-from millpond.datastream.state import ListStateDescriptor
+from millpond.datastream.functions import (
+    CheckpointedFunction,
+    KeyedProcessFunction,
+    MapFunction,
+)
+from millpond.datastream.state import ListStateDescriptor, MapStateDescriptor, StateTtlConfig
 from millpond.errors import CheckpointNotFoundError
+
+running = threading.Event()
 
 
 class Counting(MapFunction, CheckpointedFunction):
@@ -73,6 +80,41 @@ def test_draining_finishes_the_files_of_a_sink(client, tmp_path):
     names = [each.name for each in (tmp_path / "out").rglob("*") if each.is_file()]
     assert names
     assert not any("inprogress" in name for name in names)
+
+
+class Forget(KeyedProcessFunction):
+    def open(self, runtime_context):
+        descriptor = MapStateDescriptor("dates", Types.STRING(), Types.LONG())
+        descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(1)).build())
+        self.dates = runtime_context.get_map_state(descriptor)
+
+    def process_element(self, value, ctx):
+        self.dates.put("known", value)
+        self.dates.put("unknown", None if value >= 20 else value)
+        if value == 50:
+            running.set()
+        yield value
+
+
+@pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
+def test_none_in_a_map_with_ttl_is_told(backend, tmp_path):
+    configuration = Configuration()
+    configuration.set_string("state.backend.type", backend)
+    env = StreamExecutionEnvironment.get_execution_environment(configuration)
+    env.set_parallelism(1)
+    running.clear()
+    numbers = env.from_source(
+        NumberSequenceSource(0, 10**9), WatermarkStrategy.no_watermarks(), "numbers"
+    ).uid("numbers")
+    kept = numbers.key_by(lambda value: value % 3, Types.LONG()).process(Forget(), Types.LONG())
+    kept.uid("forget").map(lambda value: None)
+    client = env.execute_async("job")
+    assert running.wait(30)
+    path = client.trigger_savepoint(str(tmp_path / "savepoints")).result()
+    told = client.get_savepoint_limits(path).result()
+    client.cancel().result()
+    (dates,) = [each for each in told if "(uid forget)" in each]
+    assert "python-state-dates: None as a value of a map with TTL. Remove the key" in dates
 
 
 def test_a_path_without_a_savepoint_is_refused(client, tmp_path):

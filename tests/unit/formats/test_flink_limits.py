@@ -36,3 +36,6 @@ def test_each_limit_says_what_to_do():
     broadcast = broadcast_state_meta("rules")
     (none,) = texts(broadcast, nones={broadcast.name})
     assert "None as a value of broadcast state" in none
+    timed = keyed_state_meta("m", is_map=True, ttl=True)
+    (none,) = texts(timed, nones={timed.name})
+    assert "None as a value of a map with TTL. Remove the key instead" in none
