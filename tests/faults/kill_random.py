@@ -19,96 +19,36 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-RECORDS = 4000
-BACKENDS = {
-    "filesystem": {"state.backend.type": "hashmap"},
-    "rocksdb": {"state.backend.type": "rocksdb"},
-    "rocksdb-incremental": {
-        "state.backend.type": "rocksdb",
-        "execution.checkpointing.incremental": "true",
-    },
-}
+sys.path.insert(0, str(Path(__file__).parent))
 
-PROGRAM = """
-import sys, time
-from pathlib import Path
-from millpond.common import Encoder, Types
-from millpond.common.watermark_strategy import WatermarkStrategy
-from millpond.datastream import KeyedProcessFunction, StreamExecutionEnvironment
-from millpond.datastream.connectors.file_system import FileSink
-from millpond.datastream.connectors.number_seq import NumberSequenceSource
-from millpond.datastream.state import ListStateDescriptor, ValueStateDescriptor
+import killed_job
+from killed_job import BACKENDS, committed, settings_of
 
-directory, records = Path(sys.argv[1]), int(sys.argv[2])
-marker = directory / "done"
-if marker.exists():
-    sys.exit()
-
-class Running(KeyedProcessFunction):
-    def open(self, runtime_context):
-        self.sum = runtime_context.get_state(ValueStateDescriptor("sum", Types.LONG()))
-        self.last = runtime_context.get_list_state(ListStateDescriptor("last", Types.LONG()))
-
-    def process_element(self, value, ctx):
-        if value % 32 == 0:
-            time.sleep(0.002)
-        total = (self.sum.value() or 0) + value
-        self.sum.update(total)
-        self.last.update([*list(self.last.get())[-2:], value])
-        yield f"{ctx.get_current_key()} {total} {sum(self.last.get())}"
-
-env = StreamExecutionEnvironment.get_execution_environment()
-numbers = env.from_source(
-    NumberSequenceSource(1, records), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG()
-).uid("numbers")
-keyed = numbers.key_by(lambda value: value % 50, Types.LONG())
-results = keyed.process(Running(), Types.STRING()).uid("running")
-sink = FileSink.for_row_format(str(directory / "out"), Encoder.simple_string_encoder()).build()
-results.sink_to(sink).uid("sink")
-env.execute()
-marker.touch()
-"""
+RECORDS = 1500
+KEYS = 50
 
 
 def expected():
-    """Compute the answer independently."""
-    sums, last, lines = Counter(), {}, Counter()
-    for value in range(1, RECORDS + 1):
-        key = value % 50
-        sums[key] += value
-        last[key] = [*last.get(key, [])[-2:], value]
-        lines[f"{key} {sums[key]} {sum(last[key])}"] += 1
-    return lines
-
-
-def committed(directory):
-    """Read what a consumer of the sink's directory sees."""
-    return Counter(
-        line
-        for path in (directory / "out").rglob("*")
-        if path.is_file() and not path.name.startswith(".") and "inprogress" not in path.name
-        for line in path.read_text().splitlines()
-    )
+    """Return the known answer."""
+    return killed_job.expected(RECORDS, KEYS)
 
 
 def start(directory, backend, log):
     """Start the job, or go on with it."""
     settings = {
-        **BACKENDS[backend],
-        "execution.checkpointing.dir": str(directory / "checkpoints"),
+        **settings_of(backend, directory),
         "execution.checkpointing.interval": "15 ms",
         "millpond.batch-size": "16",
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "100",
         "restart-strategy.fixed-delay.delay": "1 ms",
-        "io.tmp.dirs": str(directory / "temporary"),
     }
     return subprocess.Popen(
         [
             sys.executable, "-c", "from millpond.cli import main; main()", "run",
             *(part for key, value in settings.items() for part in ("-D", f"{key}={value}")),
             "--job-id", "d1ce" * 8,
-            str(directory / "job.py"), str(directory), str(RECORDS),
+            str(Path(killed_job.__file__)), str(directory), str(RECORDS), str(KEYS),
         ],
         stdout=log,
         stderr=log,
@@ -127,15 +67,9 @@ def worker_of(process_id):
 def play_round(directory, backend, random, *, longest_seconds=1.2, most_kills=12):
     """Kill and restart a job until it is done; return how often what was killed."""
     kills = Counter()
-    (directory / "job.py").write_text(PROGRAM)
     (directory / "temporary").mkdir()
     with (directory / "log").open("a") as log:
         while True:
-            shown = committed(directory)
-            if shown and not list((directory / "checkpoints").rglob("_metadata")):
-                # Killed between its last step, which deletes the checkpoints, and its exit.
-                assert shown == expected(), "results without a checkpoint"
-                return kills
             process = start(directory, backend, log)
             try:
                 if kills.total() < most_kills:

@@ -18,7 +18,7 @@ def kill_random():
     return module
 
 
-@pytest.mark.parametrize("backend", ["filesystem", "rocksdb", "rocksdb-incremental"])
+@pytest.mark.parametrize("backend", ["filesystem", "filesystem incremental", "rocksdb incremental"])
 def test_nothing_is_lost_or_repeated(kill_random, tmp_path, backend):
     kills = kill_random.play_round(tmp_path, backend, Random(backend), most_kills=3)
     assert kill_random.committed(tmp_path) == kill_random.expected()
@@ -26,8 +26,11 @@ def test_nothing_is_lost_or_repeated(kill_random, tmp_path, backend):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("number", range(60))
-@pytest.mark.parametrize("backend", ["filesystem", "rocksdb", "rocksdb-incremental"])
+@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize(
+    "backend",
+    ["memory", "filesystem", "filesystem incremental", "rocksdb full", "rocksdb incremental"],
+)
 def test_nothing_is_lost_or_repeated_in_many_rounds(kill_random, tmp_path, backend, number):
     kill_random.play_round(tmp_path, backend, Random(f"{backend} {number}"))
     assert kill_random.committed(tmp_path) == kill_random.expected()
