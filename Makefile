@@ -58,9 +58,9 @@ lint: $(VENV)/.development
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_module_sizes.py
 
-# The columnar jobs need numpy.
+# The columnar jobs need numpy, the flights pyarrow.
 $(VENV)/.columnar: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'numpy>=1.26'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'numpy>=1.26' 'pyarrow>=17'
 	touch $@
 
 bench: $(VENV)/.columnar

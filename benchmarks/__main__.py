@@ -59,6 +59,10 @@ def _run(group: str, *, quick: bool, repeats: int) -> Iterator[Measurement]:
 
         return run_startup(quick=quick, repeats=repeats)
     if group == "i":
+        from benchmarks.flights import run_flights
+
+        return run_flights(quick=quick, repeats=repeats)
+    if group == "j":
         from benchmarks.timers import run_timers
 
         return run_timers(quick=quick, repeats=repeats)

@@ -33,7 +33,7 @@ from millpond.datastream.window import EventTimeSessionWindows, TumblingEventTim
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ("JOBS", "run_jobs")
+__all__ = ("JOBS", "checkpointed_environment", "run_job", "run_jobs")
 
 RECORD = Types.TUPLE([Types.LONG(), Types.LONG(), Types.LONG()])
 PAIR = Types.TUPLE([Types.LONG(), Types.LONG()])
@@ -164,20 +164,28 @@ def _loop_rate(job: Job, events: int) -> list[float]:
 def run_job(job: Job, backend: str, events: int, checkpoint_interval: str = "10 s") -> Stopwatch:
     """Run one job; return the times between the opening of its operators and their close."""
     with tempfile.TemporaryDirectory(prefix="millpond-bench-") as directory:
-        env = StreamExecutionEnvironment.get_execution_environment(
-            Configuration.from_dict(
-                {
-                    "state.backend.type": "hashmap" if backend == "heap" else "rocksdb",
-                    "taskmanager.memory.managed.size": "512m",
-                    "execution.checkpointing.interval": checkpoint_interval,
-                    "execution.checkpointing.dir": Path(directory).as_uri(),
-                }
-            )
-        )
-        env.set_parallelism(1)
+        env = checkpointed_environment(backend, directory, checkpoint_interval)
         job.build(_records(env, job, events)).sink_to(Discard())
         env.execute(job.name)
     return Discard.watch
+
+
+def checkpointed_environment(
+    backend: str, directory: str, checkpoint_interval: str = "10 s"
+) -> StreamExecutionEnvironment:
+    """Return the environment of all jobs: one subtask, checkpoints to local files."""
+    env = StreamExecutionEnvironment.get_execution_environment(
+        Configuration.from_dict(
+            {
+                "state.backend.type": "hashmap" if backend == "heap" else "rocksdb",
+                "taskmanager.memory.managed.size": "512m",
+                "execution.checkpointing.interval": checkpoint_interval,
+                "execution.checkpointing.dir": Path(directory).as_uri(),
+            }
+        )
+    )
+    env.set_parallelism(1)
+    return env
 
 
 def _records(env: StreamExecutionEnvironment, job: Job, events: int) -> DataStream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -29,8 +30,15 @@ def machine_facts() -> dict[str, object]:
         "cores": os.cpu_count(),
         "memory_mb": _memory_mb(),
         "optimized": sys.flags.optimize,
+        "executable": sys.executable,
+        "configured": _build(),
         "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _build() -> str:
+    """Return how the interpreter was configured, where it says so; see docs/speed.md."""
+    return str(sysconfig.get_config_var("CONFIG_ARGS") or "")
 
 
 def _processor() -> str:

@@ -22,7 +22,8 @@ GROUPS = {
     "f": "state operations alone",
     "g": "snapshots",
     "h": "start-up and memory",
-    "i": "timers",
+    "i": "flights of 2001",
+    "j": "timers",
 }
 
 _LEGEND = """\

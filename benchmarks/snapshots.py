@@ -1,15 +1,18 @@
 """Snapshots of one value state: the pause, the writing, the bytes, and the way back.
 
 As in Java's figures, a tenth of the keys is rewritten before each snapshot, and files go to a
-local directory without a job around them. Times are CPU time of the calling thread, but for the
-pause on RocksDB, where waiting for its flush counts: wall time, which other work on the machine
-lengthens.
+local directory without a job around them. Writing and restoring are CPU time of the calling thread.
+The pause is wall time, for on RocksDB waiting for its flush counts; so is the foreground: updates a
+second while another thread writes the snapshot, by those a second just before. Other work on the
+machine lengthens both.
 """
 
 from __future__ import annotations
 
 import random
 import tempfile
+import threading
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +28,9 @@ from millpond.state.contract.namespace import VOID
 from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+
+    from millpond.checkpoint.checksum import FileChecksum
 
 __all__ = ("run_snapshots",)
 
@@ -47,9 +52,16 @@ _JAVA = {
 
 
 def run_snapshots(
-    *, quick: bool, repeats: int, entries: int | None = None
+    *,
+    quick: bool,
+    repeats: int,
+    entries: int | None = None,
+    only: Collection[tuple[str, str]] = tuple(_JAVA),
 ) -> Iterator[Measurement]:
-    """Take checkpoints, savepoints and incremental checkpoints, and restore each."""
+    """Take checkpoints, savepoints and incremental checkpoints, and restore each.
+
+    `only` has the wanted (backend, kind) pairs.
+    """
     if entries is None:
         entries = 100_000 if quick else 1_000_000
     kinds = {
@@ -62,6 +74,8 @@ def run_snapshots(
     }
     for backend, cases in kinds.items():
         for name, options in cases:
+            if (backend, name) not in only:
+                continue
             with tempfile.TemporaryDirectory(prefix="millpond-bench-") as directory:
                 yield from _case(backend, name, options, entries, repeats, Path(directory))
 
@@ -73,27 +87,35 @@ def _case(
     writes: list[Stopwatch] = []
     sizes: list[float] = []
     dice = random.Random(5)
+    checksums: dict[str, FileChecksum] = {}
     handle = None
     with open_backend(backend) as store:
         state: Any = store.get_state(_STATE)
         _write(store, state, range(entries))
         first = 1
         if options.incremental:
-            handle, *_ = _snapshot(store, options, directory, first)
+            handle, *_ = _snapshot(store, options, directory, first, checksums)
             store.notify_checkpoint_complete(first)
             first += 1
         for checkpoint_id in range(first, first + repeats):
             _write(store, state, dice.sample(range(entries), entries // 10))
-            handle, pause_s, writing, written = _snapshot(store, options, directory, checkpoint_id)
+            handle, pause_s, writing, written = _snapshot(
+                store, options, directory, checkpoint_id, checksums
+            )
             store.notify_checkpoint_complete(checkpoint_id)
             pauses.append(pause_s * 1000)
             writes.append(writing)
             sizes.append(written / 1e6)
+        foreground = [
+            _foreground(store, state, options, directory, checkpoint_id + 1 + turn, keys=entries)
+            for turn in range(repeats)
+        ]
     assert handle is not None
     restores = []
     for _ in range(repeats):
-        # The metadata's checksums are not there without a job: lengths are checked, no more.
-        reader = SnapshotSource((directory / f"chk-{checkpoint_id}").as_uri(), None).reader()
+        # With the checksums that a job writes beside the metadata: Flink's own are examined more.
+        source = SnapshotSource((directory / f"chk-{checkpoint_id}").as_uri(), checksums)
+        reader = source.reader()
         watch = Stopwatch()
         with open_backend(backend, reader=reader, restored=[handle]) as store:
             state = store.get_state(_STATE)
@@ -117,6 +139,10 @@ def _case(
         wall=[1000 * watch.wall_s for watch in writes],
     )  # fmt: skip
     yield measurement("written", "MB", sizes, 3)
+    yield Measurement(
+        "g", f"{name}: foreground", backend, "%", [100 * share for share in foreground],
+        target=50 if backend == "heap" else None, note="of the updates a second without a snapshot",
+    )  # fmt: skip
     yield measurement(
         "restore", "ms", [1000 * watch.thread_s for watch in restores], 2,
         process=[1000 * watch.process_s for watch in restores],
@@ -134,18 +160,17 @@ def _write(store: KeyedStateBackend, state: Any, keys: Any) -> None:
 
 
 def _snapshot(
-    store: KeyedStateBackend, options: SnapshotOptions, directory: Path, checkpoint_id: int
+    store: KeyedStateBackend,
+    options: SnapshotOptions,
+    directory: Path,
+    checkpoint_id: int,
+    checksums: dict[str, FileChecksum],
 ) -> tuple[Any, float, Stopwatch, int]:
-    target = directory / f"chk-{checkpoint_id}"
-    shared = directory / "shared"
-    target.mkdir()
-    shared.mkdir(exist_ok=True)
+    location = _location(directory, checkpoint_id, options)
     before = _size(directory)
-    location = CheckpointLocation(
-        checkpoint_id, target.as_uri(), shared.as_uri(), options.kind is SnapshotKind.SAVEPOINT
-    )
+    streams = location.streams()
     pause = Stopwatch()
-    snapshot = store.snapshot(checkpoint_id, location.streams(), options)
+    snapshot = store.snapshot(checkpoint_id, streams, options)
     pause.stop()
     writing = Stopwatch()
     try:
@@ -153,7 +178,55 @@ def _snapshot(
     finally:
         snapshot.release()
     writing.stop()
+    checksums.update(streams.checksums)
     return handle, pause.wall_s, writing, _size(directory) - before
+
+
+def _foreground(
+    store: KeyedStateBackend,
+    state: Any,
+    options: SnapshotOptions,
+    directory: Path,
+    checkpoint_id: int,
+    keys: int,
+) -> float:
+    """Return the share of the updates a second that is left while a thread writes a snapshot."""
+    order = cycle(random.Random(checkpoint_id).sample(range(keys), keys // 5))
+    ended = threading.Event()
+
+    def rate(batches: int | None) -> float:
+        done, watch = 0, Stopwatch()
+        while not ended.is_set() if batches is None else done < batches:
+            _write(store, state, islice(order, _BATCH))
+            done += 1
+        return done / watch.stop().wall_s
+
+    alone = rate(400)
+    location = _location(directory, checkpoint_id, options)
+    snapshot = store.snapshot(checkpoint_id, location.streams(), options)
+
+    def write() -> None:
+        try:
+            snapshot.write()
+        finally:
+            ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    meanwhile = rate(None)
+    writer.join()
+    snapshot.release()
+    store.notify_checkpoint_complete(checkpoint_id)
+    return meanwhile / alone
+
+
+def _location(directory: Path, checkpoint_id: int, options: SnapshotOptions) -> CheckpointLocation:
+    target, shared = directory / f"chk-{checkpoint_id}", directory / "shared"
+    target.mkdir()
+    shared.mkdir(exist_ok=True)
+    return CheckpointLocation(
+        checkpoint_id, target.as_uri(), shared.as_uri(), options.kind is SnapshotKind.SAVEPOINT
+    )
 
 
 def _size(directory: Path) -> int:

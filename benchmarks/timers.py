@@ -42,7 +42,7 @@ def run_timers(*, quick: bool, repeats: int) -> Iterator[Measurement]:
         runs = [_apart(backend, pending) for _ in range(1 if count > 1_000_000 else repeats)]
         for what, unit in (("add", "M/s"), ("delete", "M/s"), ("fire", "M/s"), ("growth", "MB")):
             yield Measurement(
-                "i",
+                "j",
                 f"{pending:,} timers: {what}",
                 backend,
                 unit,
