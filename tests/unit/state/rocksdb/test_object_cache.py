@@ -141,6 +141,25 @@ def test_small_values_of_many_keys_fit_into_the_default_memory(tmp_path: Path) -
     harness.close()
 
 
+def test_a_snapshot_has_a_bounded_number_of_values_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millpond.state.rocksdb.value_state._MOST_CHANGED", 500)
+    harness = BackendHarness(RocksDBStateStore(Configuration()), tmp_path)
+    backend = harness.create()
+    state = state_of(backend, ValueStateDescriptor("sum", Types.LONG()))
+    for number in range(6000):
+        backend.current_key = number % 2000
+        state.update((state.value() or 0) + 1)
+        assert len(state._dirty) <= 501
+    # What was written stays in memory.
+    assert len({*state._dirty, *state._clean}) == 2000
+    for key in range(2000):
+        backend.current_key = key
+        assert state.value() == 3
+    harness.close()
+
+
 def test_values_that_grow_are_noticed_at_the_end_of_a_batch(tmp_path: Path) -> None:
     store = RocksDBStateStore(
         Configuration.from_dict({"state.backend.rocksdb.memory.fixed-per-slot": "16mb"})
