@@ -134,6 +134,15 @@ class CheckpointCoordinator:
         self._requests.sort(key=lambda each: not _is_savepoint(each))
         return request.future
 
+    def check_savepoint_place(self, target_directory: str | None) -> None:
+        """Make the directory of a savepoint and remove it again.
+
+        Raises:
+            CheckpointError: no target is given and none is configured, or it cannot be made.
+        """
+        storage = self.store.storage
+        storage.discard(storage.savepoint_location(self._next_id, target_directory))
+
     def request_last(
         self,
         snapshot_options: SnapshotOptions | None = None,

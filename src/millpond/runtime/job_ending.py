@@ -81,7 +81,8 @@ class JobEnding:
     def stop(self, stop: StopRequest, status: JobStatus) -> None:
         """End with a savepoint: stop the sources for it, or cancel the job after it.
 
-        A job whose cancelling savepoint fails goes on.
+        A job whose cancelling savepoint fails goes on, and so does one that cannot be stopped since
+        there is no place for the savepoint.
         """
         if self._stop is not None or self.begun or status is not JobStatus.RUNNING:
             stop.result.set_exception(
@@ -92,6 +93,12 @@ class JobEnding:
         if stop.cancels:
             self._coordinator.suspend()
             stop.savepoint = self._coordinator.request(stop.snapshot_options, stop.target_directory)
+            return
+        try:
+            self._coordinator.check_savepoint_place(stop.target_directory)
+        except CheckpointError as error:
+            # Stopped sources do not start again: a slip in a path must not end the job.
+            self.give_up_stop(error)
             return
         self._send(StopSources(stop.drain))
         if not stop.drain:

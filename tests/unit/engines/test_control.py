@@ -117,6 +117,25 @@ def test_savepoints_and_stop_by_command(job, tmp_path):
     job.get_job_execution_result().result(20)
 
 
+@pytest.mark.parametrize("drain", [[], ["--drain"]])
+def test_a_job_goes_on_where_its_savepoint_cannot_be(job, tmp_path, drain):
+    (tmp_path / "file").touch()
+    target = (tmp_path / "file" / "savepoints").as_uri()
+    refused = CliRunner().invoke(main, ["stop", "the job", "-p", target, *drain])
+    assert refused.exit_code == 1
+    assert "A part of the path is a file; choose another directory." in refused.stderr
+    refused = CliRunner().invoke(main, ["stop", "the job", *drain])
+    assert refused.exit_code == 1
+    assert "No directory for the savepoint is given." in refused.stderr
+    assert [each["status"] for each in running_jobs()] == ["RUNNING"]
+    target = tmp_path / "savepoints"
+    stopped = CliRunner().invoke(main, ["stop", "the job", "-p", target.as_uri(), *drain])
+    assert stopped.exit_code == 0, stopped.stderr
+    # The place was tried, and what was made for it is gone.
+    (path,) = target.iterdir()
+    assert stopped.stdout.strip() == path.as_uri()
+
+
 def test_cancel_with_savepoint_by_command(job, tmp_path):
     target = (tmp_path / "savepoints").as_uri()
     done = CliRunner().invoke(main, ["cancel", "the job", "-s", "-p", target])
