@@ -27,6 +27,7 @@ from millpond.errors import (
     MillpondError,
     SavepointMismatchError,
 )
+from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
 
 
 @pytest.fixture
@@ -187,7 +188,22 @@ def test_stop_with_drain_ends_event_time(make_env, tmp_path):
     assert fired == [False, True]
 
 
-def test_a_stop_that_fails_leaves_the_job_usable(make_env, tmp_path):
+def test_a_stop_without_a_place_leaves_the_job_alone(make_env, tmp_path):
+    (tmp_path / "file").write_text("no directory")
+    env = make_env()
+    endless(env)
+    client = env.execute_async()
+    wait_for(client, JobStatus.RUNNING)
+    with pytest.raises(CheckpointError):
+        client.stop_with_savepoint(False, str(tmp_path / "file")).result(10)
+    assert client.get_job_status().result() is JobStatus.RUNNING
+    client.stop_with_savepoint(False, (tmp_path / "good").as_uri()).result(10)
+    client.get_job_execution_result().result(10)
+
+
+def test_a_stop_that_fails_leaves_the_job_usable(make_env, tmp_path, monkeypatch):
+    # The place is lost only after the sources have stopped.
+    monkeypatch.setattr(CheckpointCoordinator, "check_savepoint_place", lambda *_: None)
     (tmp_path / "file").write_text("no directory")
     env = make_env()
     env.set_restart_strategy(RestartStrategies.fixed_delay_restart(1, 50))
