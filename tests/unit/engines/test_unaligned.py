@@ -62,17 +62,24 @@ class Watching(JobListener):
     """Notes where the slow function was when a checkpoint completed."""
 
     def __init__(self):
-        self.completed = []
+        self.seen = set()
+        self.complete = 0
         self.restarts = 0
+
+    def on_checkpoints(self, coordinator):
+        latest = coordinator.store.latest
+        if latest is not None and latest.checkpoint_id > self.complete:
+            self.complete = latest.checkpoint_id
+            self.seen.add(Fault.seen)
 
     def on_restart(self, error, attempt, from_checkpoint):
         self.restarts += 1
         self.from_checkpoint = from_checkpoint
 
 
-def run(tmp_path, *, unaligned, parallelism=1, options=(), act=None, path=None, mode=None):
+def run(tmp_path, *, unaligned, parallelism=1, options=(), act=None, path=None, ledger=None):
     listener = Watching()
-    ledger = Ledger(lambda *_: None)
+    ledger = ledger or Ledger(lambda *_: None)
     engine = EmbeddedEngine(listener=listener, job_id=JOB)
     configuration = Configuration()
     settings = {
@@ -146,12 +153,12 @@ def unaligned_ones(outcome):
 
 
 def test_a_checkpoint_completes_during_a_long_cycle(tmp_path, calm):
-    outcome, ledger, _ = run(tmp_path, unaligned=True)
+    outcome, ledger, listener = run(tmp_path, unaligned=True)
     assert Counter(ledger.committed) == calm
     overtaking = unaligned_ones(outcome)
-    # A cycle takes 200 ms here.
     assert overtaking
-    assert min(each.duration_ms for each in overtaking) < 100
+    # A cycle has 400 records here: an aligned one completes between two of these.
+    assert any(seen % 400 for seen in listener.seen)
     assert max(each.persisted_in_flight_bytes for each in overtaking) > 1000
     assert all(each.checkpointed_bytes > each.persisted_in_flight_bytes for each in overtaking)
 
@@ -166,8 +173,11 @@ def test_a_failure_loses_and_repeats_nothing(tmp_path, calm, after, parallelism)
     assert Counter(ledger.committed) == calm
 
 
+@pytest.mark.parametrize("timeout", ["0 ms", "30 ms"])
 @pytest.mark.parametrize(("before", "later"), [(1, 3), (3, 1), (2, 2)])
-def test_records_in_flight_are_dealt_to_another_parallelism(tmp_path, calm, before, later):
+def test_records_in_flight_are_dealt_to_another_parallelism(tmp_path, calm, before, later, timeout):
+    options = {"execution.checkpointing.aligned-checkpoint-timeout": timeout}
+
     def cancel(step, manager):
         latest = manager.coordinator.store.latest
         if latest is not None and any(
@@ -177,8 +187,13 @@ def test_records_in_flight_are_dealt_to_another_parallelism(tmp_path, calm, befo
         ):
             manager.cancel()
 
-    first, ledger, _ = run(tmp_path, unaligned=True, parallelism=before, act=cancel)
+    first, ledger, _ = run(
+        tmp_path, unaligned=True, parallelism=before, act=cancel, options=options
+    )
     assert first.status.name == "CANCELED"
+    # Aligned until it is that old, unaligned from then on.
+    oldest = int(timeout.partition(" ")[0])
+    assert all(each.duration_ms >= oldest for each in unaligned_ones(first))
     latest = max(
         (tmp_path / "checkpoints" / JOB).glob("chk-*"), key=lambda path: int(path.name[4:])
     )
@@ -192,6 +207,32 @@ def test_a_checkpoint_younger_than_the_timeout_stays_aligned(tmp_path, calm):
     outcome, ledger, _ = run(tmp_path, unaligned=True, options=options)
     assert Counter(ledger.committed) == calm
     assert not unaligned_ones(outcome)
+
+
+@pytest.mark.parametrize(("before", "later"), [(1, 3), (3, 2)])
+@pytest.mark.parametrize("unaligned", [False, True])
+def test_a_savepoint_of_a_skewed_job_restores_at_another_parallelism(
+    tmp_path, calm, unaligned, before, later
+):
+    # One input of the sink is slow, the other is far ahead of it.
+    options = {"millpond.batch-size": "50"}
+    stopped = []
+
+    def act(step, manager):
+        if step == 1:
+            stopped.append(manager.stop((tmp_path / "savepoints").as_uri(), drain=False))
+
+    first, ledger, _ = run(
+        tmp_path, unaligned=unaligned, parallelism=before, act=act, options=options
+    )
+    assert first.error is None
+    path = stopped[0].result(0)
+    before_restore = len(ledger.committed)
+    # The same ledger: the transactions of the savepoint are committed once more.
+    second, _, _ = run(tmp_path, unaligned=unaligned, parallelism=later, path=path, ledger=ledger)
+    assert second.error is None
+    assert len(ledger.committed) > before_restore
+    assert Counter(ledger.committed) == calm
 
 
 def test_at_least_once_is_refused(tmp_path):
