@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import sys
@@ -11,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from millpond.cli.dump_output import dump_output
 from millpond.cli.savepoint_options import FORMAT, print_taken
 from millpond.cli.savepoint_seal import seal_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import IO
-
     from millpond.formats.flink_limits import FlinkLimit
     from millpond.state_processor.difference import Change
     from millpond.state_processor.savepoint import OperatorContent, Savepoint
@@ -181,12 +178,18 @@ def dump_command(
         types=_declared_types(types),
     )
     if file_format == "parquet":
-        with _binary_output(output) as binary:
+        if output is None and sys.stdout.isatty():
+            raise click.BadParameter("A Parquet file needs a name.", param_hint="--output")
+        with dump_output(output) as binary:
             write_parquet(records, binary)
         return
     write = write_csv if file_format == "csv" else write_jsonl
-    with click.open_file(output or "-", "w", encoding="utf-8", errors=_ESCAPED) as text:
-        write(records, text)
+    with dump_output(output) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8", errors=_ESCAPED, newline="")
+        try:
+            write(records, text)
+        finally:
+            text.detach()
 
 
 @command.command("diff")
@@ -359,14 +362,3 @@ def _declared_types(options: tuple[str, ...]) -> dict[str, str]:
             )
         types[name] = text
     return types
-
-
-@contextlib.contextmanager
-def _binary_output(path: str | None) -> Iterator[IO[bytes]]:
-    if path is None:
-        if sys.stdout.isatty():
-            raise click.BadParameter("A Parquet file needs a name.", param_hint="--output")
-        yield sys.stdout.buffer
-        return
-    with click.open_file(path, "wb") as file:
-        yield file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from millpond.errors import MissingDependencyError
+from millpond.errors import MissingDependencyError, SavepointMismatchError
 from millpond.state_processor.decoding import EntryDecoder
 from millpond.state_processor.entries import read_entries
 
@@ -61,12 +61,14 @@ def dump_records(
         types: declared types by name of the state, where the snapshot does not record them.
 
     Raises:
-        SavepointMismatchError: there is no such operator.
+        SavepointMismatchError: there is no such operator or state.
         FormatError: state is damaged or of a kind that cannot be read.
     """
     wanted = None if key is None else _wanted_key(key)
-    for operator in savepoint.select(operators):
-        content = savepoint.describe(operator)
+    contents = [savepoint.describe(operator) for operator in savepoint.select(operators)]
+    if state is not None:
+        _check_state(savepoint, contents, state)
+    for content in contents:
         decoder = EntryDecoder(content, allow_pickle=allow_pickle, types=types)
         for entry in read_entries(savepoint, content, state):
             if wanted is None or (entry.key and decoder.key(entry) in wanted):
@@ -138,6 +140,18 @@ def write_parquet(records: Iterable[Mapping[str, Any]], out: IO[bytes]) -> None:
                 columns = {column: [] for column in COLUMNS}
                 rows = characters = 0
         writer.write_table(pa.table(columns, schema))
+
+
+def _check_state(savepoint: Savepoint, contents: Sequence[OperatorContent], state: str) -> None:
+    names = {stored.name for content in contents for stored in content.states}
+    # Raw timers stand in no header.
+    raw = any(each.keyed_raw for content in contents for each in content.operator.subtasks.values())
+    if state not in names and not raw:
+        raise SavepointMismatchError(
+            f"No operator has a state {state!r}.",
+            hint=f"There are: {', '.join(sorted(names)) or 'none'}.",
+            path=savepoint.loaded.external_path,
+        )
 
 
 def _cell(record: Mapping[str, Any], column: str) -> Any:

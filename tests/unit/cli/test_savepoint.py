@@ -177,3 +177,40 @@ def test_parquet_files_are_written_in_pieces(tmp_path, monkeypatch):
     file = parquet.ParquetFile(target)
     assert file.metadata.num_rows == len(lines)
     assert file.metadata.num_row_groups > 10
+
+
+def test_a_state_that_is_not_there_is_no_empty_answer():
+    result = run("dump", CANONICAL, "--operator", "five-kinds", "--state", "totl")
+    assert result.exit_code == 1
+    assert "No operator has a state 'totl'." in result.stderr
+    assert "total" in result.stderr
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
+def test_a_file_that_cannot_be_written_is_named(file_format, tmp_path):
+    target = tmp_path / "nowhere" / "dump"
+    result = run("dump", CANONICAL, "--format", file_format, "--output", target)
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: Cannot write {target}: No such file or directory.\n"
+
+
+def test_a_dump_that_fails_leaves_what_was_there(tmp_path):
+    folder = tmp_path / "savepoint"
+    shutil.copytree(CANONICAL, folder)
+    metadata = folder / "_metadata"
+    data = bytearray(metadata.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    metadata.write_bytes(data)
+    target = tmp_path / "dump"
+    target.write_text("before")
+    assert run("dump", folder, "--output", target).exit_code == 1
+    assert target.read_text() == "before"
+    assert {each.name for each in tmp_path.iterdir()} == {"savepoint", "dump"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_device_is_written_to_as_it_is():
+    result = run("dump", CANONICAL, "--output", "/dev/full")
+    assert result.stderr == "Error: Cannot write /dev/full: No space left on device.\n"
+    assert run("dump", CANONICAL, "--output", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
