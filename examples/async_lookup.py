@@ -1,4 +1,7 @@
-"""Asynchronous calls: ten questions are under way at a time, and some need a second try."""
+"""Asynchronous calls: three questions are under way at a time, and some need a second try.
+
+As in Flink, nothing is tried again after the end of the input.
+"""
 
 import asyncio
 
@@ -29,7 +32,7 @@ class Population(AsyncFunction):
 def main():
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(1)
-    towns = env.from_collection(["Bonn", "Ulm", "Jena", "Ulm"], Types.STRING())
+    towns = env.from_collection(["Bonn", "Ulm", "Jena"] * 3, Types.STRING())
     retry = AsyncRetryStrategy.fixed_delay(
         3, 10, None, lambda error: isinstance(error, ConnectionError)
     )
@@ -38,7 +41,7 @@ def main():
         Population(),
         Time.seconds(5),
         retry,
-        capacity=10,
+        capacity=3,
         output_type=Types.TUPLE([Types.STRING(), Types.INT()]),
     ).print()
     env.execute("asynchronous calls")

@@ -43,8 +43,9 @@ class AsyncWaitOperator(UserFunctionOperator):
 
     Their coroutines run on the task's thread: while the operator waits for capacity, and between
     two cycles of the worker. Records in flight are in every snapshot, with the watermarks between
-    them, and are asked about anew after a restore. At the end of the input the task waits for all
-    of them, retries included (Flink gives up retrying there), without holding up other tasks.
+    them, and are asked about anew after a restore. At the end of the input what waits for its
+    next try is tried once more at once, and every outcome counts from then on, as in Flink; the
+    task waits for that without holding up other tasks.
     """
 
     def __init__(self, spec: AsyncWaitSpec) -> None:
@@ -62,6 +63,8 @@ class AsyncWaitOperator(UserFunctionOperator):
         self._descriptor = ListStateDescriptor(_IN_FLIGHT, record_type)
         self._loop: AsyncLoop | None = None
         self._failure: tuple[Exception, str, Any] | None = None
+        self._delayed: set[asyncio.Future[None]] = set()
+        self._input_ended = False
         self._watermark = MIN_WATERMARK
 
     def initialize_state(self) -> None:
@@ -132,6 +135,9 @@ class AsyncWaitOperator(UserFunctionOperator):
         self._watermarks_state.update(watermarks)
 
     def end_input(self) -> Ending:
+        self._input_ended = True
+        for due in self._delayed:
+            _wake(due)
         self._progress()
         return Ending.WAITING if self._queue.calls else Ending.DONE
 
@@ -184,12 +190,24 @@ class AsyncWaitOperator(UserFunctionOperator):
                 raise failure
             if self._loop is None:
                 raise asyncio.CancelledError
-            await asyncio.sleep(self._strategy.get_backoff_time_millis(attempts) / 1000)
+            await self._delay(self._strategy.get_backoff_time_millis(attempts))
             attempts += 1
+
+    async def _delay(self, delay_ms: int) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.create_future()
+        timer = loop.call_later(delay_ms / 1000, _wake, due)
+        self._delayed.add(due)
+        try:
+            await due
+        finally:
+            self._delayed.remove(due)
+            timer.cancel()
 
     def _is_retried(self, predicate: Any, outcome: Any, attempts: int) -> bool:
         return (
             predicate is not None
+            and not self._input_ended
             and self._strategy.can_retry(attempts)
             and bool(predicate(outcome))
         )
@@ -267,6 +285,11 @@ class AsyncWaitOperator(UserFunctionOperator):
         else:
             self._watermark = control.watermark
             self.output.emit_watermark(control.watermark)
+
+
+def _wake(due: asyncio.Future[None]) -> None:
+    if not due.done():
+        due.set_result(None)
 
 
 def _as_results(results: Any) -> Sequence[Any]:

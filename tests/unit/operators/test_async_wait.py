@@ -319,6 +319,30 @@ def test_the_end_of_input_waits_for_all_calls(run):
     assert one.operator.end_input() is Ending.DONE
 
 
+def test_at_the_end_of_input_what_waits_is_tried_once_more_at_once(run):
+    strategy = AsyncRetryStrategy.fixed_delay(9, 60_000, lambda results: not results, None)
+    one = run(Scripted({1: [[], []], 2: [[], [2]]}), strategy=strategy, timeout_ms=0)
+    one.send(1, 2)
+    assert one.operator.end_input() is Ending.DONE
+    assert one.function.calls == [1, 2, 1, 2]
+    assert one.output.take() == [(2, None)]
+
+
+def test_after_the_end_of_input_the_outcome_of_a_running_call_counts(run):
+    strategy = AsyncRetryStrategy.fixed_delay(9, 10, None, lambda _: True)
+
+    class Slow(AsyncFunction):
+        async def async_invoke(self, value):
+            await asyncio.sleep(value / 1000)
+            raise OSError("not there")
+
+    one = run(Slow(), strategy=strategy, timeout_ms=0)
+    one.send(30)
+    assert one.operator.end_input() is Ending.WAITING
+    with pytest.raises(UserCodeError, match="OSError: not there"):
+        one.turn(30)
+
+
 @pytest.mark.parametrize("mode", list(MODES))
 def test_records_in_flight_are_asked_about_again_after_a_restore(run, mode):
     one = run(Steered(), mode)
