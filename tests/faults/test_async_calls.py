@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from random import Random
 
@@ -16,6 +17,15 @@ from millpond.datastream.window import TumblingEventTimeWindows
 from millpond.testing.ledger_sink import LedgerSink
 
 RECORDS = 120
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _dead_loops():
+    """Collect here what simulated deaths leave: event loops that nobody closed."""
+    yield
+    gc.collect()
 
 
 class Lookup(AsyncFunction):
