@@ -18,7 +18,7 @@ from millpond.common import Configuration, Types
 from millpond.datastream import StreamExecutionEnvironment
 from millpond.datastream import state as kinds
 from millpond.formats.handles import KeyGroupsHandle
-from millpond.state.contract.declared_type import refuse
+from millpond.state.contract.declared_type import encoder_error
 from millpond.state.contract.definition import StateKind
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend, StateStore
 from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
@@ -57,9 +57,16 @@ class DictState:
         coder = coder or self.definition.value_coder
         try:
             return coder.encode(value)
-        except Exception:  # noqa: BLE001 - a coder may raise anything; `refuse` explains it
-            operator, key = self.backend.parameters.operator_name, self.backend.current_key
-            refuse(coder, value, state=self.definition.name, operator=operator, key=key, part=part)
+        except Exception as error:
+            raise encoder_error(
+                error,
+                coder,
+                value,
+                state=self.definition.name,
+                operator=self.backend.parameters.operator_name,
+                key=self.backend.current_key,
+                part=part,
+            ) from error
 
     def decoded(self, data):
         return None if data is None else self.definition.value_coder.decode_from(data, 0)[0]

@@ -16,7 +16,7 @@ from millpond.operators.held_panes import HeldPanes
 from millpond.operators.user_function import bound_method
 from millpond.operators.window_contents import WindowContents
 from millpond.operators.window_operator import WindowOperator
-from millpond.state.contract.declared_type import fits
+from millpond.state.contract.declared_type import admit, fits
 from millpond.state.contract.keyed_backend import NO_KEY
 from millpond.state.contract.states import SupportsEntries
 
@@ -388,20 +388,26 @@ class EventTimeWindowOperator(WindowOperator):
             if accumulator is None:
                 accumulator = function.create_accumulator()
             accumulator = function.add(value, accumulator)
-            self._check(key, window, value, accumulator)
+            accumulator = self._admitted(key, accumulator)
         if accumulator is None:
             held.of(window).pop(key, None)
             self._clear_window(key, window)
         else:
             held.of(window)[key] = accumulator
 
-    def _check(self, key: Any, window: TimeWindow, value: Any, accumulator: Any) -> None:
-        """Check the first accumulator of a window against the declared type."""
-        if accumulator is not None and self._fits is not None and not self._fits(accumulator):
-            # The state refuses it as well, and says what is wrong.
-            self.backend.current_key = key
-            self.contents.state.current_namespace = window
-            self.contents.state.add(value)
+    def _admitted(self, key: Any, accumulator: Any) -> Any:
+        """Return the first accumulator of a window in its declared type, or refuse it."""
+        if accumulator is None or self._fits is None or self._fits(accumulator):
+            return accumulator
+        assert isinstance(self.contents, WindowContents)
+        definition = self.contents.definition
+        return admit(
+            definition.value_coder,
+            accumulator,
+            state=definition.name,
+            operator=self.context.name,
+            key=key,
+        )
 
     def _fire_panes(self, held: HeldPanes, watermark: int) -> None:
         function = self.spec.aggregate

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from millpond.common.row_names import row_naming
+from millpond.common.typeinfo import Types
 from millpond.datastream.partitioning import (
     BroadcastPartitioning,
     CustomPartitioning,
@@ -20,6 +21,7 @@ from millpond.errors import InvalidProgramError, MillpondError, UserCodeError
 from millpond.operators.batch import Batch
 from millpond.operators.columnar_batch import ColumnarBatch
 from millpond.operators.field_getter import field_getter, take
+from millpond.serialization.key_batch import key_batch_form
 from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.key_group import operator_index
 
@@ -79,6 +81,8 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
     selector, naming = partitioning.key_selector, row_naming(partitioning.record_type)
     getter = field_getter(selector)
     position = _column(getter)
+    form = key_batch_form(partitioning.key_type, target)
+    holds_integers = partitioning.key_type == Types.LONG()
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         if (
@@ -86,10 +90,15 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
             and isinstance(batch, ColumnarBatch)
             and position < len(batch.columns)
         ):
+            column = batch.columns[position]
+            if form is not None and not (holds_integers and column.dtype.kind == "i"):
+                form(column.tolist())
             return ((0, batch.keyed_by(position)),)
         keys = take(getter, batch.values)
         if keys is None:
             keys = _selected(selector, batch.values, target)
+        if form is not None:
+            keys = form(keys)
         values = batch.values if naming is None else [naming(value) for value in batch.values]
         return ((0, batch.keyed(keys, values)),)
 
@@ -99,12 +108,15 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
 def _keyed(
     partitioning: KeyGroupPartitioning, parallelism: int, maximum: int, target: str
 ) -> Partition:
-    selector, naming = _selector(partitioning), row_naming(partitioning.record_type)
+    selector, naming = partitioning.key_selector, row_naming(partitioning.record_type)
+    form = key_batch_form(partitioning.key_type, target)
     key_groups = key_serializer_for(partitioning.key_type).key_groups
     owner = [operator_index(group, maximum, parallelism) for group in range(maximum)]
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
         keys = _selected(selector, batch.values, target)
+        if form is not None:
+            keys = form(keys)
         targets = [owner[group] for group in key_groups(keys, maximum)]
         if naming is not None:
             batch = Batch([naming(value) for value in batch.values], batch.timestamps)
@@ -119,13 +131,6 @@ def _column(getter: itemgetter[Any] | None) -> int | None:
         return None
     (item,) = cast("tuple[Any]", getter.__reduce__()[1])
     return item if isinstance(item, int) and item >= 0 else None
-
-
-def _selector(partitioning: KeyGroupPartitioning) -> Callable[[Any], Any]:
-    """Return what takes the key from a record, in the form that restored keys have."""
-    select = partitioning.key_selector
-    normalize = key_serializer_for(partitioning.key_type).normalize
-    return select if normalize is None else lambda value: normalize(select(value))
 
 
 def _custom(partitioning: CustomPartitioning, parallelism: int, target: str) -> Partition:

@@ -46,6 +46,14 @@ class Coder(ABC):
         """Return the value that `data` starts with."""
         return self.decode_from(data, 0)[0]
 
+    def normalize(self, value: Any) -> Any:
+        """Return the value as decoding gives it: rounded, a tuple instead of a list, and so on.
+
+        Raises:
+            SerializationError: the value does not fit the declared type.
+        """
+        return self.decode(self.encode(value))
+
     def schema(self) -> str:
         """Return the type in more detail than the signature: the fields of a record class."""
         return self.signature

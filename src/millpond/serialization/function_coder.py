@@ -32,6 +32,7 @@ class FunctionCoder(Coder):
         "encode",
         "immutable",
         "minimum_size_bytes",
+        "normalize",
         "pickled",
         "schema_text",
         "signature",
@@ -42,6 +43,7 @@ class FunctionCoder(Coder):
     # Attributes in place of methods: a call then needs neither look-up nor binding.
     encode: Encode  # type: ignore[assignment]
     decode_from: Decode  # type: ignore[assignment]
+    normalize: Callable[[Any], Any]  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -54,11 +56,13 @@ class FunctionCoder(Coder):
         pickled: bool = False,
         struct_code: str | None = None,
         schema: str | None = None,
+        normalize: Callable[[Any], Any] | None = None,
     ) -> None:
         self.type_info = type_info
         self.signature = type_info.signature
         self.encode = encode
         self.decode_from = decode_from
+        self.normalize = normalize or (lambda value: decode_from(encode(value), 0)[0])
         self.minimum_size_bytes = minimum_size_bytes
         self.immutable = immutable
         self.pickled = pickled

@@ -64,15 +64,20 @@ def typed_coder(type_info: TypedTypeInfo) -> FunctionCoder:
     to_plain, load = _plain_form(record_class)
     dump = msgspec.msgpack.Encoder().encode
 
-    def encode(value: Any) -> bytes:
+    def written(value: Any) -> tuple[bytes, Any]:
         if not isinstance(value, expected):
             raise mismatch(signature, value, reason=f"a {record_class.__qualname__} is needed")
         try:
             raw = dump(to_plain(value))
-            load(raw)
-            return _INT.pack(len(raw)) + raw
+            return _INT.pack(len(raw)) + raw, load(raw)
         except Exception as error:
             raise mismatch(signature, value, reason=str(error)) from error
+
+    def encode(value: Any) -> bytes:
+        return written(value)[0]
+
+    def normalize(value: Any) -> Any:
+        return written(value)[1]
 
     def decode_from(data: bytes, offset: int) -> tuple[Any, int]:
         try:
@@ -98,6 +103,7 @@ def typed_coder(type_info: TypedTypeInfo) -> FunctionCoder:
         decode_from,
         minimum_size_bytes=5,
         schema=schema_text(record_class),
+        normalize=normalize,
     )
 
 

@@ -26,10 +26,14 @@ def test_a_declared_type_makes_equal_keys_one(backend, parallelism):
     assert counts(backend, parallelism, Types.DOUBLE(), [1, 1.0, True]) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
-def test_a_key_that_does_not_fit_is_refused_where_it_is_routed(backend):
-    with pytest.raises(SerializationError, match="LONG"):
-        counts(backend, 4, Types.LONG(), [1, 1.0])
+@pytest.mark.parametrize("parallelism", [1, 4])
+@pytest.mark.parametrize("keys", [[1.0], [1, 1.0], [1 << 63], ["1"], [None]])
+def test_a_key_that_does_not_fit_is_refused_where_it_is_routed(parallelism, keys):
+    with pytest.raises(SerializationError, match="LONG") as caught:
+        counts("hashmap", parallelism, Types.LONG(), keys)
+    assert f"A key of type {type(keys[-1]).__name__} does not fit" in caught.value.message
+    assert caught.value.context["operator"]
+    assert caught.value.context["key"] == repr(keys[-1])
 
 
 @pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])

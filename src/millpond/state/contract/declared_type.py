@@ -1,54 +1,60 @@
-"""Checks, as cheap as they can be, that values fit the declared type of a state."""
+"""What stores do with values at the write: refuse them, or keep them as a restore would give them.
+
+A value must read the same before and after a restore, in every store: a FLOAT is rounded to 32
+bits, a list where a tuple is declared becomes a tuple, when it is written and not later.
+"""
 
 from __future__ import annotations
 
 import struct
-from operator import call
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from millpond.common.typeinfo import TupleTypeInfo
+from millpond.common.typeinfo import (
+    BasicArrayTypeInfo,
+    ExternalTypeInfo,
+    ListTypeInfo,
+    MapTypeInfo,
+    ObjectArrayTypeInfo,
+    PrimitiveArrayTypeInfo,
+    RowTypeInfo,
+    TimeTypeInfo,
+    TupleTypeInfo,
+    TypedTypeInfo,
+    TypeInformation,
+)
 from millpond.errors import MillpondError, SerializationError
-from millpond.serialization.coders import coder_for
+from millpond.state.contract.exact_value import EXACT_TYPES, INTEGER_RANGES, all_exact, exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from millpond.serialization.coder import Coder
 
-__all__ = ("EXACT_TYPES", "INTEGER_RANGES", "all_fit", "encoder_error", "fits", "refuse")
-
-EXACT_TYPES: dict[str, type] = {"BOOLEAN": bool, "DOUBLE": float}
-"""Types whose every instance the coder of that signature takes."""
-
-INTEGER_RANGES: dict[str, tuple[int, int]] = {
-    "BYTE": (-(1 << 7), (1 << 7) - 1),
-    "SHORT": (-(1 << 15), (1 << 15) - 1),
-    "INT": (-(1 << 31), (1 << 31) - 1),
-    "LONG": (-(1 << 63), (1 << 63) - 1),
-}
-"""Smallest and largest value of the integer types."""
-
+__all__ = (
+    "EXACT_TYPES",
+    "INTEGER_RANGES",
+    "admit",
+    "all_fit",
+    "encoder_error",
+    "fits",
+    "key_form",
+    "rounds",
+)
 
 _ENCODE_ERRORS = (SerializationError, TypeError, ValueError, ArithmeticError, struct.error)
 
 
 def fits(coder: Coder) -> Callable[[Any], bool] | None:
-    """Return a check of values against a coder's type; None if everything fits (pickled).
+    """Return a check that a value is just as decoding would give it; None if all are (pickled).
 
-    The check encodes the value where nothing cheaper says the same: that the coder takes it.
+    What does not pass goes through `admit`, which refuses it or returns its other form.
     """
-    if coder.signature in EXACT_TYPES:
-        return _exactly(EXACT_TYPES[coder.signature], coder)
-    if coder.signature in INTEGER_RANGES:
-        return _integer(*INTEGER_RANGES[coder.signature], coder)
-    if coder.signature == "STRING":
-        return _text(coder)
     if coder.signature == "PICKLED":
         return None
     type_info = getattr(coder, "type_info", None)
-    if isinstance(type_info, TupleTypeInfo):
-        return _tuple(type_info, coder)
-    return _encodable(coder)
+    if not isinstance(type_info, TypeInformation):
+        return _encodable(coder)
+    return exactly(type_info) or _encodable(coder)
 
 
 def all_fit(coder: Coder, values: Sequence[Any]) -> bool:
@@ -56,20 +62,10 @@ def all_fit(coder: Coder, values: Sequence[Any]) -> bool:
 
     False says nothing: each must be checked for itself.
     """
-    kinds = set(map(type, values))
-    if len(kinds) != 1:
-        return False
-    kind = kinds.pop()
-    signature = coder.signature
-    if signature in INTEGER_RANGES:
-        low, high = INTEGER_RANGES[signature]
-        return kind is int and low <= min(values) and max(values) <= high
-    if signature == "STRING":
-        return kind is str and all(map(str.isascii, values))
-    return kind is EXACT_TYPES.get(signature)
+    return all_exact(coder.signature, values)
 
 
-def refuse(
+def admit(
     coder: Coder,
     value: Any,
     *,
@@ -77,21 +73,65 @@ def refuse(
     operator: str,
     key: Any = None,
     part: str = "value",
-) -> NoReturn:
-    """Raise the error for a value that does not fit; the coder's own message is kept."""
+) -> Any:
+    """Return a value as it reads after a restore.
+
+    Raises:
+        SerializationError: it does not fit the declared type; the coder's own message is kept.
+    """
     try:
-        coder.encode(value)
+        return coder.normalize(value)
     except _ENCODE_ERRORS as error:
         raise encoder_error(
             error, coder, value, state=state, operator=operator, key=key, part=part
         ) from error
-    raise SerializationError(
-        f"A {part} of type {type(value).__name__} does not fit the declared type "
-        f"{coder.signature}.",
-        state=state,
-        operator=operator,
-        key=None if key is None else _short(key),
-    )
+
+
+def rounds(coder: Coder) -> bool:
+    """Return whether values of the declared type may be cut: FLOAT and SQL_TIME, in any depth."""
+    return _contains(getattr(coder, "type_info", None), ("FLOAT",), (TimeTypeInfo,))
+
+
+def key_form(coder: Coder) -> Callable[[Any], Any] | None:
+    """Return what makes a map key equal to the stored one, or None if it is as it comes.
+
+    Numbers are rounded; the class of records and the field names of rows belong to equality.
+    """
+    kinds = (TimeTypeInfo, RowTypeInfo, TypedTypeInfo)
+    is_exact = fits(coder)
+    if is_exact is None or not _contains(
+        getattr(coder, "type_info", None), ("FLOAT", "DOUBLE"), kinds
+    ):
+        return None
+
+    def form(key: Any) -> Any:
+        try:
+            return key if is_exact(key) else coder.normalize(key)
+        except _ENCODE_ERRORS:
+            return key  # nothing that was written equals it
+
+    return form
+
+
+def _contains(type_info: Any, signatures: tuple[str, ...], kinds: tuple[type, ...]) -> bool:
+    if not isinstance(type_info, TypeInformation):
+        return False
+    if type_info.signature in signatures or isinstance(type_info, kinds):
+        return True
+    return any(_contains(inner, signatures, kinds) for inner in _inner(type_info))
+
+
+def _inner(type_info: TypeInformation) -> Sequence[TypeInformation]:
+    if isinstance(type_info, RowTypeInfo | TupleTypeInfo):
+        return type_info.get_field_types()
+    if isinstance(type_info, MapTypeInfo):
+        return type_info.key_type_info, type_info.value_type_info
+    if isinstance(
+        type_info,
+        BasicArrayTypeInfo | ListTypeInfo | ObjectArrayTypeInfo | PrimitiveArrayTypeInfo,
+    ):
+        return (type_info.element_type,)
+    return (type_info.type_info,) if isinstance(type_info, ExternalTypeInfo) else ()
 
 
 def encoder_error(
@@ -125,57 +165,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def _takes(coder: Coder, value: Any) -> bool:
-    try:
-        coder.encode(value)
-    except _ENCODE_ERRORS:
-        return False
-    return True
-
-
-def _exactly(expected: type, coder: Coder) -> Callable[[Any], bool]:
-    def check(value: Any) -> bool:
-        return type(value) is expected or _takes(coder, value)
-
-    return check
-
-
-def _text(coder: Coder) -> Callable[[Any], bool]:
-    def check(value: Any) -> bool:
-        # Other texts may hold lone surrogates, which have no bytes.
-        return (type(value) is str and value.isascii()) or _takes(coder, value)
-
-    return check
-
-
-def _integer(low: int, high: int, coder: Coder) -> Callable[[Any], bool]:
-    def check(value: Any) -> bool:
-        if type(value) is int:
-            return low <= value <= high
-        return _takes(coder, value)
-
-    return check
-
-
-def _tuple(type_info: TupleTypeInfo, coder: Coder) -> Callable[[Any], bool]:
-    checks = [fits(coder_for(field)) or _anything for field in type_info.get_field_types()]
-    count = len(checks)
-
-    def check(value: Any) -> bool:
-        # Several times cheaper than encoding, which is left to what does not look right.
-        return (
-            type(value) is tuple and len(value) == count and all(map(call, checks, value))
-        ) or _takes(coder, value)
-
-    return check
-
-
-def _anything(_value: Any) -> bool:
-    return True
-
-
 def _encodable(coder: Coder) -> Callable[[Any], bool]:
     def check(value: Any) -> bool:
-        return _takes(coder, value)
+        try:
+            coder.encode(value)
+        except _ENCODE_ERRORS:
+            return False
+        return True
 
     return check

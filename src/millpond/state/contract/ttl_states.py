@@ -14,13 +14,12 @@ from millpond.datastream.state import (
     ValueState,
 )
 from millpond.errors import StateError, StateTypeError
-from millpond.state.contract.declared_type import fits, refuse
+from millpond.state.contract.declared_type import admit, fits
 from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
 from millpond.state.contract.ttl import TtlPolicy
 
 if TYPE_CHECKING:
-    from millpond.serialization.coder import Coder
     from millpond.state.contract.keyed_backend import KeyedStateBackend
 
 __all__ = ("ttl_state",)
@@ -77,13 +76,11 @@ class _TtlState:
         """Remove what is stored under the current key and namespace."""
         self._stored.clear()
 
-    def _check(self, value: Any, part: str = "value") -> None:
-        if self._fits is not None and not self._fits(value):
-            self._refuse(value, self._coder, part)
-
-    def _refuse(self, value: Any, coder: Coder, part: str) -> NoReturn:
-        refuse(
-            coder,
+    def _admitted(self, value: Any, part: str = "value") -> Any:
+        if self._fits is None or self._fits(value):
+            return value
+        return admit(
+            self._coder,
             value,
             state=self.definition.name,
             operator=self._backend.parameters.operator_name,
@@ -127,8 +124,7 @@ class _TtlCell(_TtlState):
         if value is None:
             self._stored.clear()
             return
-        self._check(value)
-        self._stored.update((self._clock.now_ms(), value))
+        self._stored.update((self._clock.now_ms(), self._admitted(value)))
 
     def _merge(
         self, target: Any, sources: Iterable[Any], combine: Callable[[Any, Any], Any]
@@ -240,8 +236,7 @@ class _TtlListState(_TtlState, ListState[Any]):
         return [pair[1] for pair in (pairs if self._policy.return_expired else kept)]
 
     def add(self, value: Any) -> None:
-        self._check_element(value)
-        self._stored.add((self._clock.now_ms(), value))
+        self._stored.add((self._clock.now_ms(), self._element(value)))
 
     def add_all(self, values: Iterable[Any]) -> None:
         self._stored.add_all(self._stamped(values))
@@ -256,16 +251,12 @@ class _TtlListState(_TtlState, ListState[Any]):
         if values is None:
             self._refuse_none("the elements of a list state")
         now = self._clock.now_ms()
-        pairs = [(now, value) for value in values]
-        for _, value in pairs:
-            self._check_element(value)
-        return pairs
+        return [(now, self._element(value)) for value in values]
 
-    def _check_element(self, value: Any) -> None:
-        if self._fits is not None and not self._fits(value):
-            if value is None:
-                self._refuse_none("added to a list state")
-            self._refuse(value, self._coder, "list element")
+    def _element(self, value: Any) -> Any:
+        if value is None and self._fits is not None and not self._fits(value):
+            self._refuse_none("added to a list state")
+        return self._admitted(value, "list element")
 
 
 @final
@@ -295,7 +286,7 @@ class _TtlMapState(_TtlState, MapState[Any, Any]):
 
     def put(self, key: Any, value: Any) -> None:
         if value is not None:
-            self._check(value, "map value")
+            value = self._admitted(value, "map value")
         self._stored.put(key, (self._clock.now_ms(), value))
 
     def put_all(self, dict_value: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> None:

@@ -40,7 +40,7 @@ class HeapListState(HeapState, ListState[Any]):
         if self._fits is not None and not self._fits(value):
             if value is None:
                 self.refuse_none("added to a list state")
-            self.refuse(value, self.definition.value_coder, "list element")
+            value = self.admit(value, self.definition.value_coder, "list element")
         key = self._scope.current_key
         elements = self._entries.get(key)
         if elements is None:
@@ -95,9 +95,10 @@ class HeapListState(HeapState, ListState[Any]):
             return elements
         check = self._fits
         if check is not None:
-            for element in elements:
+            coder = self.definition.value_coder
+            for place, element in enumerate(elements):
                 if not check(element):
                     if element is None:
                         self.refuse_none("added to a list state")
-                    self.refuse(element, self.definition.value_coder, "list element")
+                    elements[place] = self.admit(element, coder, "list element")
         return elements

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from millpond.datastream.state import MapState
 from millpond.errors import SerializationError, StateTypeError
-from millpond.state.contract.declared_type import encoder_error, fits
+from millpond.state.contract.declared_type import encoder_error, fits, key_form
 from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
 from millpond.state.heap.state import HeapState
 
@@ -23,7 +23,7 @@ __all__ = ("HeapMapState",)
 class HeapMapState(HeapState, MapState[Any, Any]):
     """Entries of the user's keys and values; never an empty dictionary."""
 
-    __slots__ = ("_fits_key", "_fits_value", "_key_coder")
+    __slots__ = ("_fits_key", "_fits_value", "_key_coder", "_key_form")
 
     def __init__(
         self, definition: StateDefinition, table: HeapTable, backend: KeyedStateBackend
@@ -33,19 +33,22 @@ class HeapMapState(HeapState, MapState[Any, Any]):
             raise StateTypeError("A map state needs a type of keys.", state=definition.name)
         self._key_coder = definition.map_key_coder
         self._fits_key = fits(self._key_coder)
+        self._key_form = key_form(self._key_coder)
         self._fits_value = fits(definition.value_coder)
 
     def get(self, key: Any) -> Any:
         """Return a key's value, None if there is none."""
         entries = self._entries.get(self._scope.current_key)
-        return None if entries is None else entries.get(key)
+        if entries is None:
+            return None
+        return entries.get(key if self._key_form is None else self._key_form(key))
 
     def put(self, key: Any, value: Any) -> None:
         """Set a key's value; None is a value."""
         if self._fits_key is not None and not self._fits_key(key):
-            self.refuse(key, self._key_coder, "map key")
+            key = self.admit(key, self._key_coder, "map key")
         if value is not None and self._fits_value is not None and not self._fits_value(value):
-            self.refuse(value, self.definition.value_coder, "map value")
+            value = self.admit(value, self.definition.value_coder, "map value")
         address = self._scope.current_key
         entries = self._entries.get(address)
         try:
@@ -66,6 +69,8 @@ class HeapMapState(HeapState, MapState[Any, Any]):
 
     def remove(self, key: Any) -> None:
         """Remove a key; nothing happens if it is not there."""
+        if self._key_form is not None:
+            key = self._key_form(key)
         address = self._scope.current_key
         entries = self._entries.get(address)
         if entries is not None and entries.pop(key, ABSENT) is not ABSENT and not entries:
@@ -73,8 +78,7 @@ class HeapMapState(HeapState, MapState[Any, Any]):
 
     def contains(self, key: Any) -> bool:
         """Return whether a key has a value other than None, as PyFlink does."""
-        entries = self._entries.get(self._scope.current_key)
-        return entries is not None and entries.get(key) is not None
+        return self.get(key) is not None
 
     def items(self) -> MapStateIterator:
         """Iterate over (key, value) pairs; the iterator can `remove()`."""

@@ -34,9 +34,9 @@ class _CombiningState(HeapState):
     def _store(self, key: Any, value: Any) -> None:
         if value is None:
             self.remove_entry(key)
-        elif self._fits is not None and not self._fits(value):
-            self.refuse(value, self.definition.value_coder)
         else:
+            if self._fits is not None and not self._fits(value):
+                value = self.admit(value, self.definition.value_coder)
             self._entries[key] = value
 
     def _merge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
 
 from millpond.errors import StateError
-from millpond.state.contract.declared_type import refuse
+from millpond.state.contract.declared_type import admit, rounds
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class HeapState:
         current_namespace: set by window operators; VOID_NAMESPACE for other state.
     """
 
-    __slots__ = ("_backend", "_entries", "_scope", "current_namespace", "definition")
+    __slots__ = ("_backend", "_entries", "_rounds", "_scope", "current_namespace", "definition")
 
     _entries: dict[Any, Any]
     _scope: _Scope
@@ -61,6 +61,7 @@ class HeapState:
         self.definition = definition
         self.current_namespace: Any = VOID_NAMESPACE
         self._backend = backend
+        self._rounds = rounds(definition.value_coder)
         # The idiom of all accesses: self._entries.get(self._scope.current_key).
         self._scope = backend if definition.namespace is VOID else _NamespacedScope(backend, self)
         table.attach(self)
@@ -77,7 +78,7 @@ class HeapState:
 
     def entries(self) -> dict[Any, Any] | None:
         """Return the dictionary in use; see `SupportsEntries` for the rules."""
-        return self._entries
+        return None if self._rounds else self._entries
 
     def at(self, namespace: Any) -> Any:
         """Return the table's key for the current key and a namespace."""
@@ -87,10 +88,10 @@ class HeapState:
             self.refuse_namespace()
         return self._backend.current_key, namespace
 
-    def refuse(self, value: Any, coder: Coder, part: str = "value") -> NoReturn:
-        """Raise the error for a value that does not fit the declared type."""
+    def admit(self, value: Any, coder: Coder, part: str = "value") -> Any:
+        """Return a value as it reads after a restore, or refuse it; see `declared_type.admit`."""
         parameters = self._backend.parameters
-        refuse(
+        return admit(
             coder,
             value,
             state=self.definition.name,

@@ -41,9 +41,9 @@ class HeapValueState(HeapState, ValueState[Any]):
     def _update_checked(self, value: Any) -> None:
         if value is None:
             self.remove_entry(self._scope.current_key)
-        elif self._fits is not None and not self._fits(value):
-            self.refuse(value, self.definition.value_coder)
         else:
+            if self._fits is not None and not self._fits(value):
+                value = self.admit(value, self.definition.value_coder)
             self._entries[self._scope.current_key] = value
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.state import BroadcastState, ReadOnlyBroadcastState
 from millpond.errors import SerializationError, StateError
-from millpond.state.contract.declared_type import encoder_error, fits, refuse
+from millpond.state.contract.declared_type import admit, encoder_error, fits, key_form
 
 if TYPE_CHECKING:
     from millpond.serialization.coder import Coder
@@ -29,6 +29,7 @@ class HeapBroadcastState(BroadcastState[Any, Any]):
         "_entries",
         "_fits_key",
         "_fits_value",
+        "_key_form",
         "_operator",
         "key_coder",
         "name",
@@ -48,23 +49,24 @@ class HeapBroadcastState(BroadcastState[Any, Any]):
         self.value_coder = value_coder
         self._entries = entries
         self._fits_key = fits(key_coder)
+        self._key_form = key_form(key_coder)
         self._fits_value = fits(value_coder)
         self._operator = operator
 
     def get(self, key: Any) -> Any:
         """Return the value of a key, None if there is none."""
-        return self._entries.get(key)
+        return self._entries.get(key if self._key_form is None else self._key_form(key))
 
     def contains(self, key: Any) -> bool:
         """Return whether there is an entry with this key."""
-        return key in self._entries
+        return (key if self._key_form is None else self._key_form(key)) in self._entries
 
     def put(self, key: Any, value: Any) -> None:
         """Set the value of a key."""
         if self._fits_key is not None and not self._fits_key(key):
-            self._refuse(self.key_coder, key, "map key")
+            key = self._admit(self.key_coder, key, "map key")
         if value is not None and self._fits_value is not None and not self._fits_value(value):
-            self._refuse(self.value_coder, value, "map value")
+            value = self._admit(self.value_coder, value, "map value")
         try:
             self._entries[key] = value
         except TypeError as error:
@@ -87,7 +89,7 @@ class HeapBroadcastState(BroadcastState[Any, Any]):
 
     def remove(self, key: Any) -> None:
         """Delete an entry; nothing happens when there is none."""
-        self._entries.pop(key, None)
+        self._entries.pop(key if self._key_form is None else self._key_form(key), None)
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Iterate over the entries of now; the state may be changed meanwhile."""
@@ -122,8 +124,8 @@ class HeapBroadcastState(BroadcastState[Any, Any]):
         """Return the bytes of an entry; None as a value is no bytes at all, as Flink has none."""
         return self.key_coder.encode(key), b"" if value is None else self.value_coder.encode(value)
 
-    def _refuse(self, coder: Coder, value: Any, part: str) -> NoReturn:
-        refuse(coder, value, state=self.name, operator=self._operator, part=part)
+    def _admit(self, coder: Coder, value: Any, part: str) -> Any:
+        return admit(coder, value, state=self.name, operator=self._operator, part=part)
 
 
 @final

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from millpond.datastream.state import ListState
 from millpond.errors import StateError
-from millpond.state.contract.declared_type import fits, refuse
+from millpond.state.contract.declared_type import admit, fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,8 +50,7 @@ class OperatorListState(ListState[Any]):
 
     def add(self, value: Any) -> None:
         """Append an element."""
-        self._check(value)
-        self._elements.append(value)
+        self._elements.append(self._admitted(value))
 
     def add_all(self, values: Iterable[Any]) -> None:
         """Append elements; none of them if one does not fit."""
@@ -77,16 +76,16 @@ class OperatorListState(ListState[Any]):
     def _checked(self, values: Iterable[Any]) -> list[Any]:
         if values is None:
             self._refuse_none()
-        elements = list(values)
-        for element in elements:
-            self._check(element)
-        return elements
+        return [self._admitted(value) for value in values]
 
-    def _check(self, value: Any) -> None:
-        if self._fits is not None and not self._fits(value):
-            if value is None:
-                self._refuse_none()
-            refuse(self.coder, value, state=self.name, operator=self._operator, part="list element")
+    def _admitted(self, value: Any) -> Any:
+        if self._fits is None or self._fits(value):
+            return value
+        if value is None:
+            self._refuse_none()
+        return admit(
+            self.coder, value, state=self.name, operator=self._operator, part="list element"
+        )
 
     def _refuse_none(self) -> NoReturn:
         raise StateError(

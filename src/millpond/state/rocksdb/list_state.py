@@ -69,7 +69,7 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         if self._fits is not None and not self._fits(value):
             if value is None:
                 self.refuse_none("added to a list state")
-            self.refuse(value, self.definition.value_coder, "list element")
+            value = self.admit(value, self.definition.value_coder, "list element")
         slot = self._scope.current_key
         tail = self._tails.get(slot)
         if tail is None:
@@ -244,11 +244,12 @@ class RocksDBListState(RocksDBState, ListState[Any]):
             return elements
         check = self._fits
         if check is not None:
-            for element in elements:
+            coder = self.definition.value_coder
+            for place, element in enumerate(elements):
                 if not check(element):
                     if element is None:
                         self.refuse_none("added to a list state")
-                    self.refuse(element, self.definition.value_coder, "list element")
+                    elements[place] = self.admit(element, coder, "list element")
         return elements
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from millpond.datastream.state import MapState
 from millpond.errors import FormatError, SerializationError, StateTypeError
-from millpond.state.contract.declared_type import encoder_error, fits
+from millpond.state.contract.declared_type import encoder_error, fits, key_form
 from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
 from millpond.state.rocksdb.database import prefix_end
 from millpond.state.rocksdb.state import MISSING, RocksDBState, delete_rows
@@ -46,6 +46,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         "_fits_value",
         "_flushes",
         "_key_coder",
+        "_key_form",
         "_operations",
     )
 
@@ -57,6 +58,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             raise StateTypeError("A map state needs a type of keys.", state=definition.name)
         self._key_coder = definition.map_key_coder
         self._fits_key = fits(self._key_coder)
+        self._key_form = key_form(self._key_coder)
         self._fits_value = fits(definition.value_coder)
         self._dirty: dict[Any, _Entries] = {}
         self._clean: dict[Any, _Entries] = {}
@@ -67,6 +69,8 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
 
     def get(self, key: Any) -> Any:
         """Return a key's value, None if there is none."""
+        if self._key_form is not None:
+            key = self._key_form(key)
         slot = self._scope.current_key
         entries = self._dirty.get(slot)
         if entries is not None:
@@ -79,9 +83,9 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
     def put(self, key: Any, value: Any) -> None:
         """Set a key's value; None is a value."""
         if self._fits_key is not None and not self._fits_key(key):
-            self.refuse(key, self._key_coder, "map key")
+            key = self.admit(key, self._key_coder, "map key")
         if value is not None and self._fits_value is not None and not self._fits_value(value):
-            self.refuse(value, self.definition.value_coder, "map value")
+            value = self.admit(value, self.definition.value_coder, "map value")
         slot = self._scope.current_key
         entries = self._dirty.get(slot)
         try:
@@ -105,6 +109,8 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
 
     def remove(self, key: Any) -> None:
         """Remove a key; nothing happens if it is not there."""
+        if self._key_form is not None:
+            key = self._key_form(key)
         self._remove(self._scope.current_key, key)
 
     def contains(self, key: Any) -> bool:

@@ -14,7 +14,7 @@ from millpond.errors import (
     StateSizeExceededError,
     StateStoreError,
 )
-from millpond.state.contract.declared_type import encoder_error, refuse
+from millpond.state.contract.declared_type import admit, encoder_error
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
 from millpond.state.rocksdb.column_family import MAX_ROW_BYTES, RowTooLargeError
 from millpond.state.rocksdb.row_codec import RowCodec
@@ -298,9 +298,9 @@ class RocksDBState:
             reason=str(error),
         )
 
-    def refuse(self, value: Any, coder: Coder, part: str = "value") -> NoReturn:
-        """Raise the error for a value that does not fit the declared type."""
-        refuse(
+    def admit(self, value: Any, coder: Coder, part: str = "value") -> Any:
+        """Return a value as it reads after a restore, or refuse it; see `declared_type.admit`."""
+        return admit(
             coder,
             value,
             state=self.definition.name,

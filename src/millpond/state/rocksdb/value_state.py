@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.datastream.state import ValueState
-from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, fits
+from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, fits, rounds
 from millpond.state.rocksdb.object_cache import ObjectCache
 from millpond.state.rocksdb.object_size import object_bytes
 from millpond.state.rocksdb.state import MISSING, RocksDBState
@@ -61,7 +61,7 @@ class ValueRows(RocksDBState):
         cache_entries: how many values may be in `_dirty` before room is made.
     """
 
-    __slots__ = ("_cache", "_capacity", "_clean", "_dirty", "_fits", "_written")
+    __slots__ = ("_cache", "_capacity", "_clean", "_dirty", "_fits", "_rounds", "_written")
 
     def __init__(
         self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
@@ -75,14 +75,15 @@ class ValueRows(RocksDBState):
         self._entry_bytes = _FIRST_ENTRY_BYTES
         self.limit_cache(self._cache_bytes)
         self._fits = fits(definition.value_coder)
+        self._rounds = rounds(definition.value_coder)
 
     def _read(self, slot: Any) -> Any:
         value = self._written(slot, MISSING)
         return self._load(slot) if value is MISSING else value
 
-    def entries(self) -> dict[Any, Any]:
+    def entries(self) -> dict[Any, Any] | None:
         """Return the values as a mapping; see `SupportsEntries` for the rules."""
-        return self._dirty
+        return None if self._rounds else self._dirty
 
     def _load(self, slot: Any) -> Any:
         clean = self._clean
@@ -111,7 +112,7 @@ class ValueRows(RocksDBState):
 
     def _store(self, slot: Any, value: Any) -> None:
         if value is not None and self._fits is not None and not self._fits(value):
-            self.refuse(value, self.definition.value_coder)
+            value = self.admit(value, self.definition.value_coder)
         dirty = self._dirty
         dirty[slot] = value
         if len(dirty) > self.cache_entries:

@@ -5,7 +5,7 @@ import pytest
 from millpond.common.typeinfo import Types
 from millpond.errors import SerializationError
 from millpond.serialization.coders import coder_for
-from millpond.state.contract.declared_type import fits, refuse
+from millpond.state.contract.declared_type import admit, fits
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_anything_fits_a_pickled_state():
 
 def test_the_error_says_what_and_where():
     with pytest.raises(SerializationError) as caught:
-        refuse(coder_for(Types.LONG()), "text", state="s", operator="o", key="k", part="map value")
+        admit(coder_for(Types.LONG()), "text", state="s", operator="o", key="k", part="map value")
     error = caught.value
     assert error.context == {"state": "s", "operator": "o", "key": "'k'"}
     assert "map value of type str does not fit the declared type LONG" in error.message
@@ -46,4 +46,4 @@ def test_a_key_with_a_broken_repr_does_not_hide_the_error():
             raise ValueError("no text")
 
     with pytest.raises(SerializationError, match="Broken whose repr raised ValueError"):
-        refuse(coder_for(Types.LONG()), "text", state="s", operator="o", key=Broken())
+        admit(coder_for(Types.LONG()), "text", state="s", operator="o", key=Broken())
