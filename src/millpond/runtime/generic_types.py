@@ -1,14 +1,16 @@
 """`refuse_generic_types`: what ``pipeline.generic-types: false`` finds in a program.
 
-States that functions register in `open` are not known yet; `operators.generic_types` refuses those
-before the first record.
+Descriptors that only a function's `open` makes are not known yet, and to call it would run the
+user's code twice; `operators.generic_types` refuses those before the first record.
 """
 
 from __future__ import annotations
 
+import inspect
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from millpond.datastream.functions import NullByteKeySelector
+from millpond.datastream.functions import AsyncFunctionDescriptor, Function, NullByteKeySelector
 from millpond.datastream.operator_spec import (
     AsyncWaitSpec,
     BroadcastProcessSpec,
@@ -18,19 +20,22 @@ from millpond.datastream.operator_spec import (
     WindowSpec,
 )
 from millpond.datastream.state import StateDescriptor
+from millpond.datastream.window import Trigger, WindowAssigner
 from millpond.errors import InvalidProgramError
 from millpond.operators.generic_types import refuse_pickled_state
 from millpond.serialization.coders import coder_for
 from millpond.serialization.key_serializer import key_serializer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from millpond.datastream.operator_spec import OperatorSpec
     from millpond.datastream.partitioning import KeyGroupPartitioning
     from millpond.datastream.transformation import JobDescription
 
 __all__ = ("refuse_generic_types",)
+
+_HOLDERS = (StateDescriptor, list, tuple, dict)
 
 
 def refuse_generic_types(job: JobDescription) -> None:
@@ -83,10 +88,38 @@ def _kept_records(spec: OperatorSpec) -> Iterator[tuple[str, Any]]:
 
 
 def _descriptors(spec: OperatorSpec) -> Iterator[StateDescriptor]:
-    """Yield the state descriptors that a specification or its function object already has."""
+    """Yield the state descriptors that a specification or its functions already have."""
     if isinstance(spec, BroadcastProcessSpec):
         yield from spec.descriptors
-    for function in vars(spec).values():
-        for value in getattr(function, "__dict__", {}).values():
-            if isinstance(value, StateDescriptor):
-                yield value
+    pending, seen = list(vars(spec).values()), set()
+    while pending:
+        found = pending.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, StateDescriptor):
+            yield found
+        elif isinstance(found, (list, tuple, set, frozenset)):
+            pending.extend(found)
+        elif isinstance(found, dict):
+            pending.extend(found.values())
+        elif isinstance(found, (Function, Trigger, WindowAssigner, AsyncFunctionDescriptor)):
+            pending.extend(vars(found).values() if hasattr(found, "__dict__") else ())
+            pending.extend(_named_by(type(found)))
+
+
+def _named_by(kind: type) -> Iterator[Any]:
+    """Yield the class's attributes, and the globals and closures that its `open` names."""
+    for one in kind.__mro__[:-1]:
+        if one.__module__.split(".")[0] == "millpond":
+            continue
+        yield from _held(vars(one).values())
+        for name in ("open", "initialize_state"):
+            method = vars(one).get(name)
+            if isinstance(method, FunctionType):
+                names = inspect.getclosurevars(method)
+                yield from _held((*names.globals.values(), *names.nonlocals.values()))
+
+
+def _held(values: Iterable[Any]) -> Iterator[Any]:
+    return (value for value in values if isinstance(value, _HOLDERS))

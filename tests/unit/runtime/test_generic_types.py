@@ -20,8 +20,13 @@ from millpond.datastream.state import (
     MapStateDescriptor,
     ValueStateDescriptor,
 )
-from millpond.datastream.window import CountTumblingWindowAssigner, TumblingProcessingTimeWindows
+from millpond.datastream.window import (
+    CountTrigger,
+    CountTumblingWindowAssigner,
+    TumblingProcessingTimeWindows,
+)
 from millpond.errors import InvalidProgramError
+from millpond.operators.user_function import UserFunctionOperator
 
 LONG, STRING = Types.LONG(), Types.STRING()
 
@@ -66,6 +71,35 @@ class Declared(KeyedProcessFunction):
 
     def process_element(self, value, ctx):
         yield value
+
+
+class OfClass(Declared):
+    descriptor = MapStateDescriptor("of class", STRING, None)
+
+    def __init__(self):
+        pass
+
+
+class Listed(Declared):
+    def __init__(self):
+        self.descriptors = {"all": [ValueStateDescriptor("listed", None)]}
+
+
+GLOBAL = ValueStateDescriptor("global", None)
+
+
+class Named(Declared):
+    def __init__(self):
+        pass
+
+    def open(self, runtime_context):
+        runtime_context.get_state(GLOBAL)
+
+
+class Early(CountTrigger):
+    def __init__(self):
+        super().__init__(3)
+        self.descriptor = ValueStateDescriptor("of trigger", None)
 
 
 class Buffering(MapFunction, CheckpointedFunction):
@@ -141,10 +175,15 @@ def test_one_key_for_all_windows_is_no_users_type(env):
             lambda env: keyed(env).process(Declared()),
             ["state: seen", "PICKLED", "operator: KEYED PROCESS"],
         ),
+        (lambda env: keyed(env).process(OfClass()), ["state: of class"]),
+        (lambda env: keyed(env).process(Listed()), ["state: listed"]),
+        (lambda env: keyed(env).process(Named()), ["state: global"]),
+        (lambda env: windowed(env).trigger(Early()).reduce(max), ["state: of trigger"]),
     ],
 )
-def test_refused_when_the_graph_is_made(env, make, words):
+def test_refused_when_the_graph_is_made(env, make, words, monkeypatch):
     stream = make(env)
+    monkeypatch.setattr(UserFunctionOperator, "open", None)  # no operator is opened
     with pytest.raises(InvalidProgramError, match=r"pipeline\.generic-types: false") as caught:
         run(stream)
     for word in words:

@@ -196,8 +196,8 @@ OPTIONS: tuple[RegisteredOption, ...] = (
     ),
     works(
         GENERIC_TYPES,
-        "false refuses keys and state that would be pickled: what the program declares when the "
-        "graph is made, what functions register in `open` before the first record",
+        "false refuses keys and state that would be pickled: what the program and its functions "
+        "hold when the graph is made, descriptors that `open` makes before the first record",
     ),
     without_meaning(LATENCY_INTERVAL, "there are no latency markers"),
 )
