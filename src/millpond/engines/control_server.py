@@ -75,6 +75,8 @@ class ControlServer:
 
     def _listen(self) -> None:
         path = control_directory(create=True) / f"{self._job_id}.sock"
+        if _is_answered(path):
+            raise ConfigurationError("a job with this id runs already.", job=self._job_id)
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -175,6 +177,16 @@ class ControlServer:
             "started_ms": self._started_ms,
             "latest_checkpoint": None if latest is None else latest.checkpoint_id,
         }
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            # Nobody, or what a process left that is gone.
+            return False
+    return True
 
 
 def _path(savepoint: Future[Any]) -> str:

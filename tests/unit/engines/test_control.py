@@ -176,6 +176,13 @@ def test_a_socket_left_over_is_removed(jobs_directory):
     assert not left.exists()
 
 
+def test_a_second_job_of_the_same_id_leaves_the_socket_to_the_first(job, caplog):
+    job_id = str(job.get_job_id())
+    with ControlServer(None, job_id, 0):
+        assert "a job with this id runs already" in caplog.text
+    assert [one["job_id"] for one in running_jobs()] == [job_id]
+
+
 def test_a_directory_that_others_can_use_is_refused(jobs_directory, caplog):
     jobs_directory.mkdir(mode=0o755)
     jobs_directory.chmod(0o755)
