@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ("RocksDBListState",)
 
 _CACHED_ELEMENTS: Final = 1024
+# What an element takes in memory beside its bytes, and what a list takes, in elements.
+_ELEMENT_BYTES: Final = 64
+_LIST_ELEMENTS: Final = 4
 _PIECE_ROWS: Final = 512
 
 
@@ -31,6 +34,7 @@ class RocksDBListState(RocksDBState, ListState[Any]):
     It holds what was added between two flushes, or a bounded part of it.
     `_tails` holds the elements that are not written yet, `_cleared` the slots whose rows are void
     when the cache is written back, `_clean` whole lists, short ones, as the database has them.
+    The cache counts elements, and a few more for each list.
     """
 
     __slots__ = ("_appended", "_clean", "_cleared", "_fits", "_loaded", "_sequence", "_tails")
@@ -74,9 +78,10 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         tail = self._tails.get(slot)
         if tail is None:
             self._tails[slot] = [value]
+            self._appended += 1 + _LIST_ELEMENTS
         else:
             tail.append(value)
-        self._appended += 1
+            self._appended += 1
         if self._appended > self.cache_entries:
             self._make_room()
 
@@ -124,15 +129,20 @@ class RocksDBListState(RocksDBState, ListState[Any]):
     def _append(self, slot: Any, elements: list[Any]) -> None:
         if not elements:
             return
-        self._tails.setdefault(slot, []).extend(elements)
-        self._appended += len(elements)
+        tail = self._tails.get(slot)
+        if tail is None:
+            self._tails[slot] = elements[:]
+            self._appended += len(elements) + _LIST_ELEMENTS
+        else:
+            tail += elements
+            self._appended += len(elements)
         if self._appended > self.cache_entries:
             self._make_room()
 
     def _clear(self, slot: Any) -> None:
         tail = self._tails.pop(slot, None)
         if tail is not None:
-            self._appended -= len(tail)
+            self._appended -= len(tail) + _LIST_ELEMENTS
         # A list known to be empty in the database needs no deletion there.
         if self._clean.get(slot) != []:
             self._cleared[slot] = None
@@ -152,7 +162,7 @@ class RocksDBListState(RocksDBState, ListState[Any]):
             if len(elements) <= _CACHED_ELEMENTS:
                 cursor.close()
         # Only what is clean may be dropped here: the caller holds the tail of this list.
-        self._loaded += len(elements) + 1
+        self._loaded += len(elements) + _LIST_ELEMENTS
         if self._loaded > self.cache_entries:
             self._clean.clear()
             self._loaded = 0
@@ -226,6 +236,14 @@ class RocksDBListState(RocksDBState, ListState[Any]):
             for place, chunk in enumerate(chunks, number):
                 rows.append((prefix + place.to_bytes(8, "big"), chunk))
         self._write_rows(rows)
+
+    def _learn_rows(self, rows: list[tuple[bytes, bytes | None]]) -> None:
+        # What the cache counts are elements, of which a row holds many.
+        written = [value for _, value in rows if value is not None]
+        elements = sum(map(len, self._tails.values()))
+        if elements:
+            self._entry_bytes = _ELEMENT_BYTES + 2 * sum(map(len, written)) // elements
+            self.limit_cache(self._cache_bytes)
 
     def _encode_elements(self, slot: Any, elements: list[Any]) -> list[bytes]:
         try:

@@ -63,7 +63,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         self._dirty: dict[Any, _Entries] = {}
         self._clean: dict[Any, _Entries] = {}
         self._cleared: dict[Any, None] = {}
-        self._complete: set[Any] = set()
+        self._complete: dict[Any, bool] = {}
         self._operations = 0
         self._flushes = 0
 
@@ -122,7 +122,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         slot = self._scope.current_key
         self._dirty.pop(slot, None)
         self._clean.pop(slot, None)
-        self._complete.discard(slot)
+        self._complete.pop(slot, None)
         self._cleared[slot] = None
         self._operations += 1
 
@@ -164,24 +164,13 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
 
     def _iterate(self, shape: Callable[[Any, Any], Any]) -> MapStateIterator:
         slot = self._scope.current_key
-        prefix = self.composite_key(slot)
-        new: list[tuple[bytes, Any]] = []
-        removed: set[Any] = set()
-        for key, value in self._dirty.get(slot, {}).items():
-            if value is ABSENT:
-                removed.add(key)
-            else:
-                new.append((self._encode_key(slot, key), key))
-        new.sort(key=_encoded)
-        stored: Iterator[tuple[bytes, Any]] = iter(())
-        scanned: _Entries = {}
-        if slot in self._complete:
-            known = self._clean[slot].items()
-            encoded = ((self._encode_key(slot, key), key) for key, v in known if v is not ABSENT)
-            stored = iter(sorted(encoded, key=_encoded))
-        elif slot not in self._cleared:
-            cursor = self._family.cursor(prefix, prefix_end(prefix))
-            stored = self._stored(slot, cursor, len(prefix), scanned)
+        stored = self._short(slot)
+        keys: Iterable[Any]
+        if stored is None:
+            stored = {}
+            keys = self._keys_of_long(slot, stored)
+        else:
+            keys = self._keys_of_short(slot, stored)
         flushes = self._flushes
 
         def lookup(key: Any) -> Any:
@@ -191,8 +180,8 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
                 if value is not MISSING:
                     return value
             if self._flushes == flushes and slot not in self._cleared:
-                # The row under the cursor is still the row in the database.
-                value = scanned.get(key, MISSING)
+                # What was read is still what is in the database.
+                value = stored.get(key, MISSING)
                 if value is not MISSING:
                     return value
             return self._load(slot, key)
@@ -200,10 +189,64 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         def remove(key: Any) -> None:
             self._remove(slot, key)
 
-        keys = _merged(new, stored)
-        if removed:
-            keys = (key for key in keys if key not in removed)
         return MapStateIterator(keys, lookup, remove, shape)
+
+    def _short(self, slot: Any) -> _Entries | None:
+        """Return what is stored for a slot in the order of the rows; None if that is much.
+
+        Values may be ABSENT.
+        """
+        if slot in self._cleared:
+            return {}
+        is_sorted = self._complete.get(slot)
+        if is_sorted is not None:
+            known = self._clean[slot]
+            if not is_sorted:
+                known = self._clean[slot] = {key: known[key] for key in self._sorted(slot, known)}
+                self._complete[slot] = True
+            return known
+        prefix = self.composite_key(slot)
+        cursor = self._family.cursor(prefix, prefix_end(prefix))
+        try:
+            rows = cursor.read(_SHORT_MAP + 1)
+        finally:
+            cursor.close()
+        if len(rows) > _SHORT_MAP:
+            return None
+        decode_key, decode_value, start = self._decode_key, self._decode_value, len(prefix)
+        found = {decode_key(key, start): decode_value(row) for key, row in rows}
+        self._know_all(slot, found)
+        # What was known before are these very objects, which may have been handed out.
+        return {**found, **self._clean.get(slot, {})}
+
+    def _keys_of_short(self, slot: Any, stored: _Entries) -> list[Any]:
+        keys = [key for key, value in stored.items() if value is not ABSENT]
+        changed = self._dirty.get(slot)
+        if not changed:
+            return keys
+        present = {**dict.fromkeys(keys, MISSING), **changed}
+        keys = [key for key, value in present.items() if value is not ABSENT]
+        is_stored = all(stored.get(key, ABSENT) is not ABSENT for key in changed)
+        return keys if is_stored else self._sorted(slot, keys)
+
+    def _keys_of_long(self, slot: Any, scanned: _Entries) -> Iterator[Any]:
+        """Return the keys of a slot with many rows; `scanned` has the value of the last one."""
+        prefix = self.composite_key(slot)
+        new: list[tuple[bytes, Any]] = []
+        removed: set[Any] = set()
+        for key, value in self._dirty.get(slot, {}).items():
+            if value is ABSENT:
+                removed.add(key)
+            else:
+                new.append((self._encode_key(slot, key), key))
+        new.sort(key=_encoded)
+        cursor = self._family.cursor(prefix, prefix_end(prefix))
+        keys = _merged(new, self._stored(cursor, len(prefix), scanned))
+        return (key for key in keys if key not in removed) if removed else keys
+
+    def _sorted(self, slot: Any, keys: Iterable[Any]) -> list[Any]:
+        encoded = sorted([(self._encode_key(slot, key), key) for key in keys], key=_encoded)
+        return [key for _, key in encoded]
 
     def _load(self, slot: Any, key: Any) -> Any:
         """Return the value of a key that `_dirty` knows nothing about."""
@@ -243,22 +286,15 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             self.evict()
 
     def _stored(
-        self, slot: Any, cursor: Cursor, prefix_length: int, scanned: _Entries
+        self, cursor: Cursor, prefix_length: int, scanned: _Entries
     ) -> Iterator[tuple[bytes, Any]]:
-        """Yield encoded and decoded keys; `scanned` has the value of the last one."""
-        flushes = self._flushes
-        found: _Entries = {}
+        """Yield encoded and decoded keys."""
         for row_key, row in cursor.rows():
             key = self._decode_key(row_key, prefix_length)
             scanned.clear()
-            value = scanned[key] = self._decode_value(row)
-            if len(found) <= _SHORT_MAP:
-                found[key] = value
+            scanned[key] = self._decode_value(row)
             yield row_key[prefix_length:], key
         cursor.close()
-        is_current = self._flushes == flushes and slot not in self._cleared
-        if len(found) <= _SHORT_MAP and is_current:
-            self._know_all(slot, found)
 
     def _know_all(self, slot: Any, stored: _Entries) -> None:
         """Remember every stored entry of a slot, unless the cache is full."""
@@ -267,7 +303,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             return
         # What is known already are these very objects, which may have been handed out.
         self._clean[slot] = {**stored, **self._clean.get(slot, {})}
-        self._complete.add(slot)
+        self._complete[slot] = True
 
     def flush(self) -> None:
         """Write cleared and changed rows, sorted, in batches."""
@@ -275,13 +311,16 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         clean = self._clean
         for slot in self._cleared:
             clean[slot] = {}
-            self._complete.add(slot)
+            self._complete[slot] = True
         for slot, entries in self._dirty.items():
             known = clean.get(slot)
             if known is None:
                 clean[slot] = entries
-            else:
-                known.update(entries)
+                continue
+            if self._complete.get(slot):
+                # Keys that are new, or were looked for in vain, are behind those of their rows.
+                self._complete[slot] = all(known.get(k, ABSENT) is not ABSENT for k in entries)
+            known.update(entries)
         self._dirty.clear()
         self._cleared.clear()
 
