@@ -89,7 +89,8 @@ class Operator(ABC):
     """One subtask of an operator with one input. Only its task's thread calls it.
 
     Order of calls: `setup`, `initialize_state`, `open`, then batches, watermarks and snapshots,
-    `end_input` and `finish` when the input has ended, `close` in every case.
+    `end_input` and `finish` when the input has ended, `end_job` when that of all tasks has, `close`
+    in every case.
     """
 
     context: OperatorContext
@@ -146,6 +147,9 @@ class Operator(ABC):
 
     def finish(self) -> None:
         """The input has ended and the last watermark has passed; emit what is left."""
+
+    def end_job(self) -> None:
+        """Every task of the job has finished; make visible what no checkpoint will."""
 
     def close(self) -> None:
         """Release everything; the user's function is closed here. May follow a failure."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, final
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from millpond.common.typeinfo import Types
 from millpond.datastream.connectors.sink import Committable, SinkWriterContext, WritesColumns
 from millpond.datastream.state import ListStateDescriptor
+from millpond.errors import MillpondError
 from millpond.operators.columnar_batch import ColumnarBatch
 from millpond.operators.operator import Operator, user_code_error
 
@@ -20,6 +22,10 @@ __all__ = ("SinkOperator",)
 
 _BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 _WRITER_STATES = ListStateDescriptor("sink-writer-states", _BYTES)
+_logger = logging.getLogger(__name__)
+_TRIES = 3
+"""How often the last commit of a job without checkpoints is tried: nobody else can repeat it."""
+
 _COMMITTABLES = ListStateDescriptor("sink-committables", _BYTES)
 
 
@@ -34,6 +40,7 @@ class SinkOperator(Operator):
         self._sink = spec.sink
         self._writer: Any = None
         self._pending: list[tuple[int, list[Committable]]] = []
+        self._last: list[Committable] = []
         self._end_of_input = False
 
     def initialize_state(self) -> None:
@@ -96,7 +103,20 @@ class SinkOperator(Operator):
             # What a savepoint in passing prepared is held as well: nobody else commits it.
             held = [committable for _, each in self._pending for committable in each]
             self._pending = []
-            self._commit([*held, *self._writer.prepare_commit(end_of_input=True)])
+            self._last = [*held, *self._writer.prepare_commit(end_of_input=True)]
+
+    def end_job(self) -> None:
+        # Not in `finish`: another task may still fail, and the next attempt would repeat it all.
+        last, self._last = self._last, []
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self._commit(last)
+            except MillpondError as error:
+                if not tries_left:
+                    raise
+                _logger.warning("The last commit is tried again: %s", error)
+            else:
+                return
 
     def close(self) -> None:
         if self._writer is not None:

@@ -168,6 +168,11 @@ class Task:
         self._broadcast(END_OF_INPUT)
         return True
 
+    def end_job(self) -> None:
+        """Every task has ended."""
+        for operator in self.operators:
+            operator.end_job()
+
     # -- checkpoints
 
     def process_barrier(self, barrier: CheckpointBarrier) -> None:

@@ -250,6 +250,8 @@ class Worker:
         ended = bool(self._tasks) and all(task.ended for task in self._tasks)
         if ended and not moved and not self._input_ended:
             self._input_ended = True
+            for task in self._tasks:
+                task.end_job()
             self._report_progress(force=True)
             self._send(InputEnded())
         return moved or written
