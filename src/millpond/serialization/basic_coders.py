@@ -111,6 +111,8 @@ def string_coder(type_info: BasicTypeInfo) -> FunctionCoder:
             return pack(len(raw)) + raw
         except ENCODE_ERRORS as error:
             reason = "it holds a lone surrogate" if isinstance(error, UnicodeError) else None
+            if isinstance(error, struct.error):
+                reason = "it has 2**31 bytes or more"
             raise mismatch(signature, value, reason=reason) from error
 
     def encode_character(value: Any) -> bytes:

@@ -74,6 +74,7 @@ def hash_bytes(data: bytes) -> int:
 
     Raises:
         TypeError: it is no `bytes`.
+        OverflowError: Java has no array of that length.
     """
     if not isinstance(data, bytes):
         raise TypeError(data)
@@ -81,6 +82,8 @@ def hash_bytes(data: bytes) -> int:
     if count <= _CHUNK:
         total: int = sum(map(mul, data.translate(_BIASED), _WEIGHTS[count]))
         return (total + _ARRAY_STARTS[count]) & INT_MASK
+    if count >= 1 << 31:
+        raise OverflowError("a byte[] has at most 2**31 - 1 elements")
     head = pow(31, count, 1 << 32)
     return (head + _polynomial(memoryview(data).cast("b"))) & INT_MASK
 

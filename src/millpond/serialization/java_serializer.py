@@ -146,7 +146,10 @@ def bytes_serializer(type_info: TypeInformation) -> JavaSerializer:
     def write(value: Any) -> bytes:
         if not isinstance(value, bytes):
             raise mismatch(signature, value, reason="bytes are needed")
-        return _INT.pack(len(value)) + value
+        try:
+            return _INT.pack(len(value)) + value
+        except struct.error as error:
+            raise mismatch(signature, value, reason="it has 2**31 bytes or more") from error
 
     def read(data: bytes, offset: int) -> tuple[bytes, int]:
         return _read_sized(signature, data, offset)

@@ -23,6 +23,8 @@ def write_string(value: Any) -> bytes:
         raise mismatch("STRING", value, reason="a str is needed")
     if value.isascii():
         length = len(value)
+        if length >= 1 << 31:
+            raise mismatch("STRING", value, reason="it has 2**31 characters or more")
         prefix = _ONE_BYTE[length] if length < 127 else _varint(length + 1)
         return prefix + value.encode()
     raw = value.encode("utf-16-be", "surrogatepass")

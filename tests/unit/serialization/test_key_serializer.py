@@ -264,3 +264,18 @@ def test_attributes():
     assert not key_serializer_for(PAIR).pickled
     again = pickle.loads(pickle.dumps(serializer))
     assert again.encode(("a", 1)) == serializer.encode(("a", 1))
+
+
+class _Long(bytes):
+    """Says that it has 2**31 bytes, without having them."""
+
+    def __len__(self):
+        return 1 << 31
+
+
+def test_a_key_of_more_bytes_than_java_holds_is_refused_by_name():
+    serializer = key_serializer_for(Types.PRIMITIVE_ARRAY(Types.BYTE()))
+    with pytest.raises(SerializationError, match=r"2\*\*31 bytes or more"):
+        serializer.encode(_Long())
+    with pytest.raises(SerializationError, match=r"2\*\*31 bytes or more"):
+        serializer.key_group(_Long(), 128)
