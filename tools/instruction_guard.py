@@ -83,7 +83,7 @@ def _instructions(program: str) -> int:
     done = subprocess.run(
         [*command, sys.executable, "-c", program],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONHASHSEED": "0"},
+        env=_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -92,6 +92,12 @@ def _instructions(program: str) -> int:
     if done.returncode or found is None:
         sys.exit(f"valgrind failed:\n{done.stderr[-2000:]}")
     return int(found[1].replace(",", ""))
+
+
+def _environment() -> dict[str, str]:
+    # Bytecode is kept: compiling all modules under valgrind would take most of the time.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONHASHSEED": "0"}
 
 
 if __name__ == "__main__":
