@@ -155,7 +155,10 @@ def check(directory, right):
         if path.is_file() and path.name != RESULT_FILE_NAME
     ]
     # The last attempt has removed what the killed ones left.
-    wrong["left over"] = len(left) + len(list((directory / "temporary").iterdir()))
+    left += list((directory / "temporary").iterdir())
+    for path in left:
+        print(f"left over: {path}")
+    wrong["left over"] = len(left)
     return Counter({what: count for what, count in wrong.items() if count})
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
+import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import IO, Final
 
-from millpond.filesystem.path import name_of
-
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: nothing counts as abandoned there
-    fcntl = None  # type: ignore[assignment,unused-ignore]
 
 __all__ = (
     "OWNER_FILE_NAME",
@@ -27,6 +26,7 @@ __all__ = (
 )
 
 OWNER_FILE_NAME: Final = "owner.lock"
+_TRIES: Final = 10
 
 # Not the process id, which the file holds for people: another container that shares the disk
 # cannot see it, and would take the directory of a running job for a dead one's.
@@ -39,6 +39,7 @@ def own(directory: Path) -> None:
 
     Raises:
         BlockingIOError: another process has it.
+        FileNotFoundError: another process took it for an abandoned one, and removed it.
         OSError: its lock cannot be made.
     """
     key = str(directory)
@@ -46,19 +47,15 @@ def own(directory: Path) -> None:
         if key in _held:
             return
     path = directory / OWNER_FILE_NAME
-    if path.exists():
-        file = path.open("r+", encoding="ascii")
-        try:
-            _try_lock(file)
-        except OSError:
-            file.close()
-            raise
-    else:
-        # Locked before it has its name: nobody can take the directory for an abandoned one.
-        hidden = directory / f".{name_of(key)}.{os.getpid()}.lock"
-        file = hidden.open("w", encoding="ascii")
+    file = path.open("a", encoding="ascii")
+    try:
         _try_lock(file)
-        hidden.replace(path)
+        # Who found it unlocked may have removed it meanwhile.
+        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key)
+    except OSError:
+        file.close()
+        raise
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
@@ -76,7 +73,8 @@ def disown(directory: Path) -> None:
 
 def remove_owned(directory: Path) -> None:
     """Remove a directory with all that is in it; what cannot be removed is left."""
-    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _remove(directory)
     disown(directory)
 
 
@@ -90,6 +88,13 @@ def make_owned_directory(prefix: str, root: Path | None) -> Path:
     Raises:
         OSError: it cannot be made.
     """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            return _make_owned(prefix, root)
+    return _make_owned(prefix, root)
+
+
+def _make_owned(prefix: str, root: Path | None) -> Path:
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
     try:
         own(directory)
@@ -101,24 +106,47 @@ def make_owned_directory(prefix: str, root: Path | None) -> Path:
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
-    """Remove the directories with this prefix whose process is dead; others are left alone."""
+    """Remove the directories with this prefix whose process is dead.
+
+    Those without an owner's file are left alone unless they are empty: their process died, or is
+    about to write it and makes another one then. On Windows nothing is removed.
+    """
+    if sys.platform == "win32":
+        return
     for path in parent.glob(f"{prefix}*"):
-        if _is_abandoned(path):
-            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+                _remove_if_abandoned(path)
 
 
-def _is_abandoned(directory: Path) -> bool:
+def _remove_if_abandoned(directory: Path) -> None:
     with _lock:
         if str(directory) in _held:
-            return False
-    with contextlib.suppress(OSError):
-        if fcntl is not None and directory.lstat().st_uid == os.getuid():
-            with (directory / OWNER_FILE_NAME).open("r+", encoding="ascii") as file:
-                _try_lock(file)
-                return True
-    return False
+            return
+    owner = directory / OWNER_FILE_NAME
+    if not owner.exists():
+        directory.rmdir()
+        return
+    with owner.open("a", encoding="ascii") as file:
+        # Held until it is gone, so that nobody claims it meanwhile.
+        _try_lock(file)
+        _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    """Remove the owner's file last: a process that dies meanwhile leaves what the next removes."""
+    for path in directory.iterdir():
+        if path.name == OWNER_FILE_NAME:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    (directory / OWNER_FILE_NAME).unlink(missing_ok=True)
+    directory.rmdir()
 
 
 def _try_lock(file: IO[str]) -> None:
-    if fcntl is not None:
+    if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

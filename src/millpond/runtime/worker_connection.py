@@ -66,7 +66,7 @@ class InProcessConnection:
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
         self._clock = clock
-        self._directory = make_owned_directory("millpond-", temporary_root)
+        self._directory = make_owned_directory("millpond-worker-", temporary_root)
         self._remove_directory = weakref.finalize(self, remove_owned, self._directory)
         self._messages: deque[FromWorker] = deque()
         self._worker = Worker(clock, executor, self._directory, self._messages.append, resolve)

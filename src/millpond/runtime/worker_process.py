@@ -11,7 +11,6 @@ import contextlib
 import io
 import os
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +51,7 @@ class ProcessConnection:
         inherited: Sequence[int] = (),
         python_path: Sequence[str] = (),
     ) -> None:
-        self._directory = make_owned_directory("millpond-", temporary_root)
+        self._directory = make_owned_directory("millpond-worker-", temporary_root)
         ours, theirs = Pipe()
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join(
@@ -227,7 +226,7 @@ def _listen(connection: Connection, inbox: deque[Any], directory: Path) -> None:
         try:
             data = connection.recv_bytes()
         except (EOFError, OSError):
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_owned(directory)
             os._exit(1)
         inbox.append(pickle.loads(data))
 

@@ -81,6 +81,9 @@ def test_a_directory_has_one_owner(tmp_path):
 @pytest.mark.parametrize("content", [None, "directory"])
 def test_what_nobody_is_known_to_own_stays(tmp_path, content):
     (tmp_path / "mine-1").mkdir()
+    (tmp_path / "mine-1" / "data").write_text("data")
+    # Its process died before it could write its name.
+    (tmp_path / "mine-3").mkdir()
     if content:
         (tmp_path / "mine-1" / OWNER_FILE_NAME).mkdir()
     (tmp_path / "mine-2").write_text("a file")
@@ -89,6 +92,23 @@ def test_what_nobody_is_known_to_own_stays(tmp_path, content):
     disown(tmp_path / "other")
     remove_abandoned(tmp_path, "mine-")
     assert names(tmp_path) == ["mine-1", "mine-2", "other"]
+
+
+def test_a_directory_that_is_removed_before_it_is_owned_is_made_anew(tmp_path, monkeypatch):
+    removed = []
+
+    def own_late(directory):
+        if len(removed) < 3:
+            remove_abandoned(tmp_path, "mine-")
+            removed.append(directory)
+            assert not directory.exists()
+        own(directory)
+
+    monkeypatch.setattr("millpond.filesystem.owner.own", own_late)
+    directory = make_owned_directory("mine-", tmp_path)
+    assert len(removed) == 3
+    assert list(tmp_path.iterdir()) == [directory]
+    remove_owned(directory)
 
 
 def test_links_are_not_followed(tmp_path):
