@@ -30,27 +30,39 @@ class ObjectCache:
         clean: the values; None is "absent in the database".
         trial: those of the slots under the other rule.
         keeps_first: whether newcomers are dropped first.
+        is_contested: whether rules are compared, since something had to go.
+        place: where the value of the slot belongs that `missed` was asked for last.
     """
 
-    __slots__ = ("_contested", "_control_misses", "_trial_misses", "clean", "keeps_first", "trial")
+    __slots__ = (
+        "_control_misses",
+        "_trial_misses",
+        "clean",
+        "is_contested",
+        "keeps_first",
+        "place",
+        "trial",
+    )
 
     def __init__(self) -> None:
         self.clean: dict[Any, Any] = {}
         self.trial: dict[Any, Any] = {}
-        self.keeps_first = False
-        # Until something has to go there is nothing to find out.
-        self._contested = False
+        self.place = self.clean
+        self.keeps_first = self.is_contested = False
         self._trial_misses = self._control_misses = 0
 
     def __len__(self) -> int:
         return len(self.clean) + len(self.trial)
 
     def missed(self, slot: Any, default: Any) -> Any:
-        """Return the value of a slot that is not in `clean`, if it is on trial; count a miss."""
-        if not self._contested:
-            return default
+        """Return the value of a slot that is not in `clean`, if it is on trial; count a miss.
+
+        Needed only while `is_contested`; afterwards put what the database has into `place`.
+        """
         group = _group(slot)
+        self.place = self.clean
         if group == _TRIAL:
+            self.place = self.trial
             value = self.trial.get(slot, default)
             if value is default:
                 self._trial_misses += 1
@@ -58,13 +70,6 @@ class ObjectCache:
         if group == _CONTROL:
             self._control_misses += 1
         return default
-
-    def add(self, slot: Any, value: Any) -> None:
-        """Keep a value that was read from the database."""
-        if self._contested and _group(slot) == _TRIAL:
-            self.trial[slot] = value
-        else:
-            self.clean[slot] = value
 
     def is_absent(self, slot: Any) -> bool:
         """Return whether the database is known to have no row of a slot."""
@@ -80,12 +85,17 @@ class ObjectCache:
         if self.keeps_first:
             return False
         clean = self.clean
-        # These are outdated, and known to be stored; what is known to be absent saves a deletion.
-        for slot in [slot for slot, old in clean.items() if old is not None and slot in changed]:
+        # These are outdated. What is known to be absent and removed stays: it saves a deletion.
+        outdated = [
+            slot
+            for slot, old in clean.items()
+            if slot in changed and (old is not None or changed[slot] is not None)
+        ]
+        for slot in outdated:
             del clean[slot]
         target = capacity - _free(capacity)
         if len(changed) + len(self) > target:
-            self._contested = True
+            self.is_contested = True
             self._trim_trial(capacity)
             for slot in list(islice(clean, max(0, len(changed) + len(self) - target))):
                 del clean[slot]
@@ -99,8 +109,9 @@ class ObjectCache:
             for slot in [slot for slot in written if slot in clean]:
                 del clean[slot]
         clean.update(written)
-        if self._contested:
-            on_trial = [slot for slot in written if _group(slot) == _TRIAL]
+        if self.is_contested:
+            # `_group` is written out: a call would cost twice as much as all else here.
+            on_trial = [slot for slot in written if hash((slot,)) >> 20 & _GROUPS - 1 == _TRIAL]
             for slot in on_trial:
                 del clean[slot]
                 if self.keeps_first:
@@ -108,7 +119,7 @@ class ObjectCache:
                 self.trial[slot] = written[slot]
             self._trim_trial(capacity)
         if len(self) > capacity:
-            self._contested = True
+            self.is_contested = True
             room = capacity - _free(capacity) - len(self.trial)
             _trim(clean, max(1, room), keeps_first=self.keeps_first)
 

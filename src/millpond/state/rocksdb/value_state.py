@@ -91,9 +91,10 @@ class ValueRows(RocksDBState):
         if value is not MISSING:
             return value
         cache = self._cache
-        value = cache.missed(slot, MISSING)
-        if value is not MISSING:
-            return value
+        if cache.is_contested:
+            value = cache.missed(slot, MISSING)
+            if value is not MISSING:
+                return value
         if len(self._dirty) + len(clean) >= self._capacity:
             self._make_room()
         row = self._family.get(self.composite_key(slot))
@@ -106,7 +107,7 @@ class ValueRows(RocksDBState):
                 raise self.damaged(error) from error
             if len(row) > self._entry_bytes:
                 self._learn(row)
-        cache.add(slot, value)
+        cache.place[slot] = value
         self.cache_entries -= 1
         return value
 

@@ -40,11 +40,11 @@ class Simulation:
         cache, changed = self.cache, self.changed
         for slot in slots:
             known = slot in changed or slot in cache.clean
-            if not known and cache.missed(slot, MISSING) is MISSING:
+            if not known and (not cache.is_contested or cache.missed(slot, MISSING) is MISSING):
                 self.misses += 1
                 if len(changed) + len(cache) >= self.capacity:
                     self._make_room()
-                cache.add(slot, slot)
+                cache.place[slot] = slot
             changed[slot] = slot
             if len(changed) + len(cache) > self.capacity:
                 self._make_room()
@@ -90,8 +90,7 @@ def test_what_fits_is_never_written_to_make_room() -> None:
 
 def test_a_known_absence_is_remembered() -> None:
     cache = ObjectCache()
-    cache.add(1, None)
-    cache.add(2, "two")
+    cache.clean.update({1: None, 2: "two"})
     assert cache.is_absent(1)
     assert not cache.is_absent(2)
     assert not cache.is_absent(3)
