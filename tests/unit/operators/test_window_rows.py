@@ -8,6 +8,10 @@ import pytest
 
 from millpond.common.time import Time
 from millpond.common.typeinfo import Types
+from millpond.common.types import Row
+from millpond.common.watermark_strategy import WatermarkStrategy
+from millpond.datastream import StreamExecutionEnvironment
+from millpond.datastream.connectors.collection import CollectionSource
 from millpond.datastream.functions import AggregateFunction, ProcessWindowFunction, WindowFunction
 from millpond.datastream.state import ListStateDescriptor, ValueStateDescriptor
 from millpond.datastream.window import (
@@ -141,7 +145,7 @@ def harness_of(request, windows, tmp_path):
     def make(**spec):
         while made:
             backends.dismiss(made.pop())
-        harness = windows(backends=backends, element_type=Types.LONG(), **spec)
+        harness = windows(backends=backends, **{"element_type": Types.LONG(), **spec})
         made.append(harness.backend)
         return harness
 
@@ -224,3 +228,39 @@ def test_a_purging_global_window_leaves_nothing(harness_of):
         harness.send_values([1, 2, 3, 4], "aabb", [1, 2, 3, 4])
         assert len(harness.output.take()) == 2
         assert harness.rows() == {}
+
+
+@pytest.mark.parametrize("pairing", ["join", "co_group"])
+@pytest.mark.parametrize("kind", ["tumbling", "sliding", "with gaps", "session"])
+def test_joined_windows(harness_of, kind, pairing):
+    env = StreamExecutionEnvironment.get_execution_environment()
+    timed = WatermarkStrategy.for_monotonous_timestamps()
+    first, second = (
+        env.from_source(CollectionSource([1], [1]), timed, "numbers", Types.LONG())
+        for _ in range(2)
+    )
+    kept = 0
+    for trigger, evictor in itertools.product(TRIGGERS.values(), EVICTORS.values()):
+        if isinstance(evictor, DeltaEvictor):
+            continue  # its delta would be of tagged records
+        joined = (
+            getattr(first, pairing)(second)
+            .where(lambda value: value % 3, Types.LONG())
+            .equal_to(lambda value: value % 3)
+            .window(BY_EVENT_TIME[kind])
+            .allowed_lateness(25)
+        )
+        joined = joined if trigger is None else joined.trigger(trigger)
+        joined = joined if evictor is None else joined.evictor(evictor)
+        result = joined.apply(lambda *sides: [repr(sides)], Types.PICKLED_BYTE_ARRAY())
+        harness = harness_of(**vars(result._transformation.spec))
+        for number, (key, value, timestamp) in enumerate(RECORDS):
+            side = (value, None) if number % 2 else (None, value)
+            row = Row(side=1 if number % 2 else 2, first=side[0], second=side[1])
+            harness.send((key, row, timestamp))
+            if number % 4 == 3:
+                harness.watermark(max(record[2] for record in RECORDS[: number + 1]) - 20)
+            kept += sum(harness.rows().values()) if number == 0 else 0
+        harness.watermark(MAX_WATERMARK)
+        assert harness.rows() == {}, (trigger, evictor)
+    assert kept > 0
