@@ -487,7 +487,7 @@ def test_merged_write_buffers_leave_one_that_takes_writes(open_store: Callable[.
         {"files.open": "1"},
         {"files.open": "1000000000"},
         {"writebuffer.size": "1kb"},
-        {"writebuffer.size": "100gb", "memory.managed": "false"},
+        {"writebuffer.size": "64gb", "memory.managed": "false"},
         {"compaction.style": "UNIVERSAL", "compaction.level.use-dynamic-size": "true"},
         {"thread.num": "1000"},
         {"log.max-file-size": "0"},
