@@ -63,7 +63,7 @@ class AsyncWaitOperator(UserFunctionOperator):
         self._descriptor = ListStateDescriptor(_IN_FLIGHT, record_type)
         self._loop: AsyncLoop | None = None
         self._failure: tuple[Exception, str, Any] | None = None
-        self._delayed: set[asyncio.Future[None]] = set()
+        self._delayed: dict[asyncio.Future[None], None] = {}
         self._input_ended = False
         self._watermark = MIN_WATERMARK
 
@@ -197,11 +197,11 @@ class AsyncWaitOperator(UserFunctionOperator):
         loop = asyncio.get_running_loop()
         due = loop.create_future()
         timer = loop.call_later(delay_ms / 1000, _wake, due)
-        self._delayed.add(due)
+        self._delayed[due] = None
         try:
             await due
         finally:
-            self._delayed.remove(due)
+            del self._delayed[due]
             timer.cancel()
 
     def _is_retried(self, predicate: Any, outcome: Any, attempts: int) -> bool:
