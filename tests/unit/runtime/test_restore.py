@@ -116,3 +116,16 @@ def test_a_max_parallelism_that_was_set_must_be_that_of_the_snapshot():
 def test_the_parallelism_may_not_be_above_it():
     with pytest.raises(SavepointMismatchError, match="parallelism 9 is above"):
         restored(graph(parallelism=9), snapshot(maximum=8))
+
+
+def test_raw_timers_are_refused_and_not_dropped_silently():
+    checkpoint = snapshot()
+    (operator,) = checkpoint.metadata.operators
+    raw = KeyGroupsHandle(0, (0,), InlineHandle(b""), savepoint=False)
+    subtasks = {0: replace(operator.subtasks[0], keyed_raw=(raw,))}
+    metadata = replace(checkpoint.metadata, operators=(replace(operator, subtasks=subtasks),))
+    checkpoint = replace(checkpoint, metadata=metadata)
+    with pytest.raises(SavepointMismatchError, match="heap timers beside RocksDB state") as caught:
+        restored(graph(), checkpoint)
+    assert "canonical savepoint" in caught.value.hint
+    assert restored(graph(), checkpoint, allow=True)[1] is not None
