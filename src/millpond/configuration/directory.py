@@ -9,12 +9,19 @@ from millpond.errors import ConfigurationError
 __all__ = ("checked_directory", "checked_local_directory", "split_local_directories")
 
 
-def checked_directory(text: str, where: str) -> str:
-    """Return a checkpoint or savepoint directory, stripped, after checking it.
+def checked_directory(directory: str | os.PathLike[str], where: str) -> str:
+    """Return a checkpoint or savepoint directory as text, stripped, after checking it.
 
     Raises:
-        ConfigurationError: it is empty or the root of a file system.
+        ConfigurationError: it is no text or path, empty or the root of a file system.
     """
+    text = os.fspath(directory) if isinstance(directory, os.PathLike) else directory
+    if not isinstance(text, str):
+        raise ConfigurationError(
+            f"{directory!r} cannot be the directory of '{where}': it is no text and no path.",
+            hint="Name a directory, such as file:///var/millpond/checkpoints.",
+            option=where,
+        )
     stripped = text.strip()
     scheme, separator, path = stripped.rpartition("://")
     if separator and scheme not in {"", "file"}:

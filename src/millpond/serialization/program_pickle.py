@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ("ProgramPickler", "pickle_program")
 
+_MSGSPEC_CACHE = "__msgspec_cache__"
+
 
 def pickle_program(value: Any) -> bytes:
     """Return the pickle of an object that holds functions, classes or lambdas of a program.
@@ -45,8 +47,17 @@ def _reduce_missing(missing: object) -> str:
 
 
 class ProgramPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle's pickler, but code keeps the name of its file."""
+    """cloudpickle's pickler; code keeps the name of its file, classes stay free of caches."""
 
     dispatch_table: ClassVar[Mapping[type, Callable[..., Any]]] = ChainMap(
         {CodeType: _reduce_code, type(MISSING): _reduce_missing}, cloudpickle.Pickler.dispatch_table
     )
+
+    def reducer_override(self, value: Any) -> Any:
+        """Leave out what msgspec keeps in a record class that a coder was made for.
+
+        It cannot be pickled, and msgspec makes it anew where it is missing.
+        """
+        if isinstance(value, type) and _MSGSPEC_CACHE in vars(value):
+            delattr(value, _MSGSPEC_CACHE)
+        return super().reducer_override(value)

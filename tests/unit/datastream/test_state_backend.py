@@ -74,6 +74,13 @@ def test_an_empty_or_root_directory_is_refused(path: str) -> None:
         FsStateBackend(path)
 
 
+def test_a_directory_may_be_a_path_and_nothing_else(tmp_path):
+    for backend in (MemoryStateBackend(tmp_path), FsStateBackend(tmp_path)):
+        assert backend.get_checkpoint_path() == str(tmp_path)
+    with pytest.raises(ConfigurationError, match="1000 cannot be the directory"):
+        MemoryStateBackend(1000)
+
+
 def test_fs_backend_needs_a_directory() -> None:
     with pytest.raises(ConfigurationError, match="required"):
         FsStateBackend()

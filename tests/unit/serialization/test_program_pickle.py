@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import sys
 import threading
 import traceback
+from typing import NamedTuple, TypedDict
 
+import cloudpickle
+import msgspec
 import pytest
 
 from millpond.common.typeinfo import Types
@@ -57,3 +61,38 @@ def test_a_field_without_default_has_none_in_the_copy():
     short = b"\x00\x00\x00\x08\x81\xa4name\xa1n"
     with pytest.raises(SerializationError, match="needed"):
         coder.decode_from(short[:3] + bytes([len(short) - 4]) + short[4:], 0)
+
+
+class Point(NamedTuple):
+    x: int
+
+
+class Place(TypedDict):
+    x: int
+
+
+class Spot(msgspec.Struct):
+    x: int
+
+
+@dataclasses.dataclass
+class Pair:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("record_class", "value"),
+    [(Point, Point(1)), (Place, {"x": 1}), (Spot, Spot(1)), (Pair, Pair(1))],
+    ids=["NamedTuple", "TypedDict", "Struct", "dataclass"],
+)
+def test_record_classes_are_copied_after_a_coder_was_made_for_them(record_class, value):
+    # As the classes of a program that is run a second time, or of a notebook.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        assert coder_for(Types.TYPED(record_class)).encode(value)
+        pickled = pickle_program(record_class)
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    # By value, or nothing would have been tried.
+    assert b"_make_skeleton_class" in pickled or b"_builtin_type" in pickled
+    assert coder_for(Types.TYPED(record_class)).encode(value)
