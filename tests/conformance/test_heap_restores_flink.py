@@ -41,6 +41,7 @@ FOLDERS = [
     "2.3.0-hashmap-p2-max300-snappy-canonical",
     "1.20.5-rocksdb-p2-heap-timers-canonical",
     "1.20.5-rocksdb-incremental",
+    "2.3.0-rocksdb-p2-heap-timers-checkpoint",
 ]
 
 
@@ -120,7 +121,7 @@ def timers_of(backends, domain, namespace):
 def test_every_entry_comes_back(snapshot, expected):
     operator = snapshot.operator(expected)
     memory = MemorySnapshots()
-    handles = [h for subtask in operator.subtasks.values() for h in subtask.keyed_managed]
+    handles = [h for subtask in operator.subtasks.values() for h in subtask.keyed]
     states = expected.get("keyed_state", [])
     # The first run registers nothing, so that the second sees what was carried along undecoded.
     for parallelism, registers in ((3, False), (2, True), (1, True)):

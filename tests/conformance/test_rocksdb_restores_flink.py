@@ -20,6 +20,7 @@ cases.FOLDERS = [
     "2.3.0-hashmap-p2-max300-snappy-canonical",
     "1.20.5-rocksdb-incremental",
     "2.3.0-rocksdb-incremental",
+    "2.3.0-rocksdb-p2-heap-timers-checkpoint",
 ]
 
 

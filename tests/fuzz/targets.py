@@ -34,7 +34,7 @@ from millpond.formats.pyflink_values import (
     decode_ttl_chunks,
     decode_ttl_map_value,
 )
-from millpond.formats.raw_timers import read_raw_timers
+from millpond.formats.raw_timers import RawTimersReader
 from millpond.formats.serializer_snapshot import read_serializer_snapshot
 from millpond.formats.state_meta import DISTRIBUTION_MODE
 
@@ -77,7 +77,7 @@ def _has_old_handles(found) -> bool:
         handle.__class__.__name__ == "IncrementalHandle" or not handle.savepoint
         for operator in found.operators
         for subtask in operator.subtasks.values()
-        for handle in (*subtask.keyed_managed, *subtask.keyed_raw)
+        for handle in subtask.keyed
     )
 
 
@@ -172,10 +172,8 @@ def heap(data: bytes) -> None:
 def raw_timers(data: bytes) -> None:
     try:
         stream, handle, max_parallelism = _body(data)
-        timers = 0
-        for _, _, entries in read_raw_timers(stream, handle, max_parallelism):
-            timers += len(entries)
-        assert timers <= len(data)
+        reader = RawTimersReader(stream, handle, max_parallelism)
+        assert sum(len(block.entries) for block in reader.blocks()) <= len(data)
     except FormatError as error:
         allowed(error)
 

@@ -28,7 +28,7 @@ from millpond.formats.keyed_header import read_keyed_header_from
 from millpond.formats.manifest import read_manifest
 from millpond.formats.metadata import read_metadata
 from millpond.formats.operator_state import read_operator_state
-from millpond.formats.savepoint_content import read_managed_content, read_timer_content
+from millpond.formats.savepoint_content import read_handle_content
 from millpond.formats.sst import SstFile
 
 RECORDED_ROOT = "file:/flink/savepoints/"
@@ -144,8 +144,11 @@ class DamagedSnapshot:
                     read_operator_state(open_stream(unit.handle.stream), unit.handle),
                 )
             ]
-        read = read_timer_content if unit.kind == "timers" else read_managed_content
-        return list(read(unit.handle, unit.max_parallelism, open_stream, key_groups=key_groups))
+        return list(
+            read_handle_content(
+                unit.handle, unit.max_parallelism, open_stream, key_groups=key_groups
+            )
+        )
 
     # Damage of a file, or of the state inside of `_metadata`.
 
@@ -251,8 +254,11 @@ class DamagedSnapshot:
             if offset or unit.kind == "timers"
         ]
         place = bisect.bisect_right(starts, (at, 1 << 15)) - 1
+        # The first group of timers is the header of the others.
+        if place < 0 or (unit.kind == "timers" and place == 0):
+            return self._whole(number, stream, damaged)
         # Four bytes tell the layout, where the handle does not.
-        if place < 0 or (not unit.handle.savepoint and at - starts[place][0] < 4):
+        if not unit.handle.savepoint and at - starts[place][0] < 4:
             return self._whole(number, stream, damaged)
         group = starts[place][1]
         with self.known_headers(starts[0][0]):

@@ -33,7 +33,7 @@ def streams_of_subtask(state: SubtaskState) -> Iterator[StreamHandle]:
     for operator_handle in (state.operator_managed, state.operator_raw):
         if operator_handle is not None:
             yield operator_handle.stream
-    for handle in (*state.keyed_managed, *state.keyed_raw):
+    for handle in state.keyed:
         if isinstance(handle, IncrementalHandle):
             yield handle.meta
             yield from (stream for _, stream in handle.shared)
@@ -65,7 +65,10 @@ def replace_streams(
             operator_managed=operator_state(state.operator_managed),
             operator_raw=operator_state(state.operator_raw),
             keyed_managed=tuple(keyed(handle) for handle in state.keyed_managed),
-            keyed_raw=tuple(keyed(handle) for handle in state.keyed_raw),
+            keyed_raw=tuple(
+                dataclasses.replace(handle, stream=replace(handle.stream))
+                for handle in state.keyed_raw
+            ),
         )
 
     def operator(state: OperatorState) -> OperatorState:

@@ -192,9 +192,7 @@ class _OperatorCheck:
         return isinstance(specification, SinkSpec | SinkFunctionSpec)
 
     def _keyed_samples(self, operator: OperatorState) -> dict[str, RestoredState]:
-        handles = [
-            handle for subtask in operator.subtasks.values() for handle in subtask.keyed_managed
-        ]
+        handles = [handle for subtask in operator.subtasks.values() for handle in subtask.keyed]
         if handles and self._node.keyed is None:
             raise SavepointMismatchError("The snapshot has keyed state, the operator has no keys.")
         samples: dict[str, RestoredState] = {}
@@ -208,10 +206,11 @@ class _OperatorCheck:
                 assert self._node.keyed is not None
                 key_type = key_serializer_for(self._node.keyed.key_type).type_info
                 wanted = key_serializer_snapshot(key_type).class_name
-                if body.header.key_serializer.class_name != wanted:
+                found = body.header.key_serializer.class_name
+                if body.header.states and found != wanted:
                     raise SavepointMismatchError(
                         "The keys in the snapshot are of another type.",
-                        snapshot=body.header.key_serializer.class_name,
+                        snapshot=found,
                         declared=wanted,
                     )
                 states = [

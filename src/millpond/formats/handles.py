@@ -65,12 +65,14 @@ class KeyGroupsHandle:
 
     `offsets[i]` is where key group `first_key_group + i` starts; 0 means no data (canonical).
     `savepoint` marks Flink's type 7 (canonical layout); else the stream is in the heap layout.
+    `raw` marks raw keyed state, which has a layout of its own: timers (`formats.raw_timers`).
     """
 
     first_key_group: int
     offsets: tuple[int, ...]
     stream: StreamHandle
     savepoint: bool = True
+    raw: bool = False
 
     @property
     def last_key_group(self) -> int:
@@ -149,14 +151,20 @@ class SubtaskState:
     """What one subtask of one operator put into a snapshot.
 
     Flink writes at most one handle of each kind per subtask; keyed state of a restored, rescaled
-    subtask may be several, hence tuples. `finished` marks a subtask that had already ended.
+    subtask may be several, hence tuples. `keyed_raw` are timers that Flink kept on the heap beside
+    RocksDB state. `finished` marks a subtask that had already ended.
     """
 
     operator_managed: OperatorStateHandle | None = None
     operator_raw: OperatorStateHandle | None = None
     keyed_managed: tuple[KeyedHandle, ...] = ()
-    keyed_raw: tuple[KeyedHandle, ...] = ()
+    keyed_raw: tuple[KeyGroupsHandle, ...] = ()
     finished: bool = False
+
+    @property
+    def keyed(self) -> tuple[KeyedHandle, ...]:
+        """All keyed state: `formats.keyed_state` opens managed and raw handles alike."""
+        return (*self.keyed_managed, *self.keyed_raw)
 
     @property
     def is_empty(self) -> bool:
@@ -169,15 +177,14 @@ class SubtaskState:
     def size(self) -> int:
         """Full state size in bytes, reused files included."""
         operator = sum(h.size for h in (self.operator_managed, self.operator_raw) if h is not None)
-        return operator + sum(h.size for h in (*self.keyed_managed, *self.keyed_raw))
+        return operator + sum(h.size for h in self.keyed)
 
     @property
     def checkpointed_size(self) -> int:
         """Bytes that this snapshot wrote, reused files not included."""
         operator = sum(h.size for h in (self.operator_managed, self.operator_raw) if h is not None)
         return operator + sum(
-            h.checkpointed_size if isinstance(h, IncrementalHandle) else h.size
-            for h in (*self.keyed_managed, *self.keyed_raw)
+            h.checkpointed_size if isinstance(h, IncrementalHandle) else h.size for h in self.keyed
         )
 
 

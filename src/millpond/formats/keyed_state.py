@@ -1,4 +1,4 @@
-"""Opening keyed state whatever its layout: canonical, heap, increments, RocksDB files."""
+"""Opening keyed state whatever its layout: canonical, heap, increments, RocksDB, raw timers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from millpond.formats.handles import IncrementalHandle, KeyedHandle, KeyGroupsHa
 from millpond.formats.heap_body import HeapReader
 from millpond.formats.heap_increments import HeapIncrementsReader, is_heap_increments
 from millpond.formats.native import NativeReader
+from millpond.formats.raw_timers import RawTimersReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ __all__ = ("KeyedStateReader", "open_keyed_state")
 
 
 class KeyedStateReader(Protocol):
-    """Reads the managed keyed state of one handle, in the canonical form of entries.
+    """Reads the keyed state of one handle, in the canonical form of entries.
 
     Attributes:
         header: serializers and states.
@@ -48,7 +49,7 @@ def open_keyed_state(
     *,
     check: bool = True,
 ) -> KeyedStateReader:
-    """Return the reader for a handle of managed keyed state.
+    """Return the reader for a handle of keyed state; raw timers are states as others.
 
     `open_stream` opens the streams that the handle names, seekable. The reader must be used up
     before they are closed. With `check` every entry is examined (`EntryCheck`): for streams that
@@ -69,6 +70,8 @@ def _reader(
             return HeapIncrementsReader(handle, open_stream)
         return NativeReader(handle, open_stream, prefix_length_of(max_parallelism))
     stream = open_stream(handle.stream)
+    if handle.raw:
+        return RawTimersReader(stream, handle, max_parallelism)
     if handle.savepoint or _looks_canonical(stream, handle):
         return CanonicalReader(stream, handle)
     return HeapReader(stream, handle, max_parallelism)

@@ -7,6 +7,8 @@ MetadataV6Serializer).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mmh3
 
 from millpond.errors import FormatError
@@ -23,6 +25,7 @@ from millpond.formats.handle_encoding import (
 from millpond.formats.handles import (
     CheckpointMetadata,
     FileHandle,
+    IncrementalHandle,
     InlineHandle,
     KeyedHandle,
     MasterState,
@@ -217,7 +220,10 @@ def _read_subtask(buffer: Buffer, version: int) -> SubtaskState:
     if _is_there(buffer, "a raw operator state"):
         operator_raw = read_operator_state_handle(buffer)
     keyed_managed = _as_tuple(read_keyed_handle(buffer))
-    keyed_raw = _as_tuple(read_keyed_handle(buffer))
+    raw = read_keyed_handle(buffer)
+    if isinstance(raw, IncrementalHandle):
+        raise buffer.error("Raw keyed state is no RocksDB database.")
+    keyed_raw = () if raw is None else (replace(raw, raw=True),)
     if version >= 3:
         for what in ("input channels", "result subpartitions"):
             if buffer.int32(f"a number of {what}") != 0:
@@ -245,7 +251,7 @@ def _check_key_groups(
     # KeyGroupRangeAssignment.computeKeyGroupRangeForOperatorIndex.
     first = (index * max_parallelism + parallelism - 1) // parallelism
     last = ((index + 1) * max_parallelism - 1) // parallelism
-    for handle in (*subtask.keyed_managed, *subtask.keyed_raw):
+    for handle in subtask.keyed:
         if (handle.first_key_group, handle.last_key_group) != (first, last):
             raise buffer.error(
                 "The key groups of a subtask are not those that it owns.",

@@ -1,21 +1,20 @@
-"""Raw keyed timers: how Flink checkpoints heap timers beside RocksDB state.
+"""`RawTimersReader`: how Flink checkpoints heap timers beside RocksDB state.
 
 The rules are Flink's (InternalTimerServiceSerializationProxy, InternalTimersSnapshot version 2).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, final
 
 from millpond.errors import FormatError
 from millpond.formats import serializer_classes as classes
 from millpond.formats.buffer import Buffer
 from millpond.formats.composite_key import encode_key_group
-from millpond.formats.entry_check import EntryCheck
 from millpond.formats.java_values import java_skipper
 from millpond.formats.keyed_block import KeyedBlock
 from millpond.formats.keyed_header import KeyedHeader
-from millpond.formats.pyflink_serializers import timer_state_name
+from millpond.formats.pyflink_serializers import NAMESPACES, timer_state_name
 from millpond.formats.pyflink_values import encode_timer
 from millpond.formats.serializer_snapshot import SerializerSnapshot, read_serializer_snapshot
 from millpond.formats.state_meta import VALUE_SERIALIZER, StateMeta, StateMetaKind
@@ -27,50 +26,73 @@ if TYPE_CHECKING:
 
     from millpond.formats.handles import KeyGroupsHandle
 
-__all__ = ("read_raw_timers",)
+__all__ = ("RawTimersReader",)
 
-_MAGIC = bytes.fromhex("f1cd859f")
-_VERSION = 2
-_DOMAINS = ("event", "processing")
+_MAGIC: Final = bytes.fromhex("f1cd859f")
+_VERSION: Final = 2
+_DOMAINS: Final = ("event", "processing")
+
+_Queues = list[tuple[StateMeta, list[tuple[bytes, bytes]]]]
 
 
-def read_raw_timers(
-    stream: BinaryIO,
-    handle: KeyGroupsHandle,
-    max_parallelism: int,
-    key_groups: tuple[int, int] | None = None,
-) -> Iterator[tuple[int, StateMeta, list[tuple[bytes, bytes]]]]:
-    """Iterate over (key group, timer state, entries), in the form that canonical streams have.
+@final
+class RawTimersReader:
+    """Reads raw timers in the form that canonical streams have: a state for each queue.
 
-    One key group is in memory at a time.
+    One key group is in memory at a time. Used by one thread.
 
-    Raises:
-        FormatError: the stream is damaged, or holds raw state of an operator of Java's.
+    Attributes:
+        header: serializer of the keys and all timer queues, empty ones too. If the operator had no
+            timer service, there are no states, and the serializer says nothing.
     """
-    first, last = key_groups or (handle.first_key_group, handle.last_key_group)
-    size = stream_size(stream)
-    ends = (*handle.offsets[1:], size)
-    for index, (start, end) in enumerate(zip(handle.offsets, ends, strict=True)):
-        key_group = handle.first_key_group + index
-        if start > end or (index == 0 and start != 0):
-            raise FormatError(
-                "Key groups of timers overlap, or leave a gap.", key_group=key_group, offset=start
-            )
-        if not first <= key_group <= last:
-            continue
-        stream.seek(start)
-        buffer = Buffer(read_exactly(stream, end - start, "a key group"), origin=start)
-        prefix = encode_key_group(key_group, max_parallelism)
-        for meta, entries in _key_group(buffer, prefix):
-            key = meta.serializers[VALUE_SERIALIZER].nested[0]
-            header = KeyedHeader(key, (meta,), compressed=False)
-            EntryCheck(header, max_parallelism).check(KeyedBlock(key_group, 0, entries))
-            yield key_group, meta, entries
+
+    def __init__(self, stream: BinaryIO, handle: KeyGroupsHandle, max_parallelism: int) -> None:
+        """Read the header, which every key group repeats.
+
+        Raises:
+            FormatError: the stream is damaged, or holds raw state of an operator of Java's.
+        """
+        self._stream = stream
+        self._max_parallelism = max_parallelism
+        self._first_key_group = handle.first_key_group
+        ends = (*handle.offsets[1:], stream_size(stream))
+        self._bounds = tuple(zip(handle.offsets, ends, strict=True))
+        for index, (start, end) in enumerate(self._bounds):
+            if start > end or (index == 0 and start != 0):
+                raise FormatError(
+                    "Key groups of timers overlap, or leave a gap.",
+                    key_group=handle.first_key_group + index,
+                    offset=start,
+                )
+        states = tuple(meta for meta, _ in self._queues(0)) if self._bounds else ()
+        key = states[0].serializers[VALUE_SERIALIZER].nested[0] if states else NAMESPACES["void"]
+        self.header = KeyedHeader(key, states)
+
+    def blocks(self, key_groups: tuple[int, int] | None = None) -> Iterator[KeyedBlock]:
+        """Iterate over the timers, sorted inside of a block; see `KeyedStateReader`."""
+        for index, (start, _) in enumerate(self._bounds):
+            key_group = self._first_key_group + index
+            if key_groups is not None and not key_groups[0] <= key_group <= key_groups[1]:
+                continue
+            queues = self._queues(index)
+            if tuple(meta for meta, _ in queues) != self.header.states:
+                raise FormatError(
+                    "Two key groups disagree on their timers.", key_group=key_group, offset=start
+                )
+            for state_id, (_, entries) in enumerate(queues):
+                if entries:
+                    entries.sort()
+                    yield KeyedBlock(key_group, state_id, entries)
+
+    def _queues(self, index: int) -> _Queues:
+        start, end = self._bounds[index]
+        self._stream.seek(start)
+        buffer = Buffer(read_exactly(self._stream, end - start, "a key group"), origin=start)
+        prefix = encode_key_group(self._first_key_group + index, self._max_parallelism)
+        return _read_queues(buffer, prefix)
 
 
-def _key_group(
-    buffer: Buffer, prefix: bytes
-) -> Iterator[tuple[StateMeta, list[tuple[bytes, bytes]]]]:
+def _read_queues(buffer: Buffer, prefix: bytes) -> _Queues:
     if buffer.take(4, "raw timers") != _MAGIC:
         raise buffer.error(
             "Raw keyed state that holds no timers cannot be read.",
@@ -79,10 +101,13 @@ def _key_group(
     version = buffer.int32("raw timers")
     if version != _VERSION:
         raise buffer.error("Unknown version of raw timers.", version=version)
+    queues: _Queues = []
+    keys: set[SerializerSnapshot] = set()
     for _ in range(buffer.count("timer services", 14)):
         service = buffer.utf("the name of a timer service")
         key = read_serializer_snapshot(buffer)
         namespace = read_serializer_snapshot(buffer)
+        keys.add(key)
         snapshot = SerializerSnapshot(classes.TIMER, (key, namespace), 2)
         skip_key = java_skipper(key)
         skip_namespace = java_skipper(namespace)
@@ -99,6 +124,10 @@ def _key_group(
                 entries.append((prefix + timer, b""))
             name = timer_state_name(service, domain)
             meta = StateMeta(name, StateMetaKind.PRIORITY_QUEUE, {}, {VALUE_SERIALIZER: snapshot})
-            if entries:
-                yield meta, entries
+            queues.append((meta, entries))
     buffer.expect_end("raw timers")
+    if len({meta.name for meta, _ in queues}) != len(queues):
+        raise buffer.error("Two timer services have the same name.")
+    if len(keys) > 1:
+        raise buffer.error("Two timer services have different keys.")
+    return queues

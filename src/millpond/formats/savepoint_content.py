@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millpond.errors import FormatError
 from millpond.formats.composite_key import prefix_length_of, split_composite_key
-from millpond.formats.handles import IncrementalHandle, OperatorState
 from millpond.formats.java_values import has_ambiguous_parts, java_skipper
 from millpond.formats.keyed_state import open_keyed_state
 from millpond.formats.operator_state import OperatorStateContent, read_operator_state
 from millpond.formats.pyflink_serializers import timer_service_of
 from millpond.formats.pyflink_values import decode_timer
-from millpond.formats.raw_timers import read_raw_timers
 from millpond.formats.state_meta import (
     NAMESPACE_SERIALIZER,
     VALUE_SERIALIZER,
@@ -29,16 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-    from millpond.formats.handles import KeyedHandle, StreamHandle
+    from millpond.formats.handles import KeyedHandle, OperatorState, StreamHandle
     from millpond.formats.serializer_snapshot import SerializerSnapshot
 
 __all__ = (
     "KeyedEntry",
     "TimerEntry",
+    "read_handle_content",
     "read_keyed_content",
-    "read_managed_content",
     "read_operator_content",
-    "read_timer_content",
 )
 
 
@@ -80,15 +77,13 @@ def read_keyed_content(
         FormatError: the state is damaged or of a kind that cannot be read.
     """
     for subtask in operator.subtasks.values():
-        for handle in subtask.keyed_managed:
-            yield from read_managed_content(
+        for handle in subtask.keyed:
+            yield from read_handle_content(
                 handle, operator.max_parallelism, open_stream, check=check
             )
-        for raw in subtask.keyed_raw:
-            yield from read_timer_content(raw, operator.max_parallelism, open_stream)
 
 
-def read_managed_content(
+def read_handle_content(
     handle: KeyedHandle,
     max_parallelism: int,
     open_stream: Callable[[StreamHandle], BinaryIO],
@@ -96,7 +91,7 @@ def read_managed_content(
     key_groups: tuple[int, int] | None = None,
     check: bool = True,
 ) -> Iterator[KeyedEntry | TimerEntry]:
-    """Iterate over the managed keyed state of one handle, which depends on its own streams only.
+    """Iterate over the keyed state of one handle, which depends on its own streams only.
 
     `key_groups` is the first and the last wanted, inclusive; the rest as in `read_keyed_content`.
 
@@ -117,29 +112,6 @@ def read_managed_content(
             split = splitters[block.state_id]
             for key, value in block.entries:
                 yield split(block.key_group, key, value)
-
-
-def read_timer_content(
-    handle: KeyedHandle,
-    max_parallelism: int,
-    open_stream: Callable[[StreamHandle], BinaryIO],
-    *,
-    key_groups: tuple[int, int] | None = None,
-) -> Iterator[TimerEntry]:
-    """Iterate over the raw timers of one handle; the arguments as in `read_managed_content`.
-
-    Raises:
-        FormatError: the state is damaged or of a kind that cannot be read.
-    """
-    if isinstance(handle, IncrementalHandle):
-        raise FormatError("Raw keyed state is no RocksDB database.", offset=0)
-    with open_stream(handle.stream) as stream:
-        for key_group, meta, entries in read_raw_timers(
-            stream, handle, max_parallelism, key_groups
-        ):
-            split = _timer_splitter(meta, max_parallelism)
-            for key, value in entries:
-                yield split(key_group, key, value)
 
 
 def read_operator_content(

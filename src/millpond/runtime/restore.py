@@ -61,8 +61,6 @@ def restore_from(
             checkpoint=checkpoint.checkpoint_id,
             path=checkpoint.location.directory,
         )
-    if not allow_non_restored_state:
-        _refuse_raw_timers(checkpoint, known)
     vertices = tuple(_with_stored_maximum(vertex, stored) for vertex in graph.vertices)
     matched = {number: state for number, state in stored.items() if number in known}
     source = SnapshotSource(checkpoint.location.directory, checkpoint.checksums)
@@ -70,24 +68,9 @@ def restore_from(
     return replace(graph, vertices=vertices), restore
 
 
-def _refuse_raw_timers(checkpoint: CompletedCheckpoint, known: set[bytes]) -> None:
-    """Timers that Flink kept on the heap beside RocksDB state are read by tools only."""
-    for operator in checkpoint.metadata.operators:
-        raw = any(subtask.keyed_raw for subtask in operator.subtasks.values())
-        if raw and operator.operator_id in known:
-            raise SavepointMismatchError(
-                "The checkpoint holds heap timers beside RocksDB state, which are not restored.",
-                hint="Start from a canonical savepoint of the job, which holds them too, or allow "
-                "non-restored state to drop these timers.",
-                operator=operator.uid or operator.name or operator.operator_id.hex(),
-                path=checkpoint.location.directory,
-            )
-
-
 def _has_state(operator: OperatorState) -> bool:
     return operator.coordinator is not None or any(
-        subtask.keyed_managed
-        or subtask.keyed_raw
+        subtask.keyed
         or any(
             partition.offsets
             for handle in (subtask.operator_managed, subtask.operator_raw)

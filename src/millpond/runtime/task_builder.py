@@ -250,7 +250,7 @@ def _intersecting(state: OperatorState | None, groups: KeyGroupRange) -> list[Ke
     return [
         handle
         for _, subtask in sorted(subtasks.items())
-        for handle in subtask.keyed_managed
+        for handle in subtask.keyed
         if handle.first_key_group <= groups.end and handle.last_key_group >= groups.start
     ]
 

@@ -144,9 +144,7 @@ def write_parquet(records: Iterable[Mapping[str, Any]], out: IO[bytes]) -> None:
 
 def _check_state(savepoint: Savepoint, contents: Sequence[OperatorContent], state: str) -> None:
     names = {stored.name for content in contents for stored in content.states}
-    # Raw timers stand in no header.
-    raw = any(each.keyed_raw for content in contents for each in content.operator.subtasks.values())
-    if state not in names and not raw:
+    if state not in names:
         raise SavepointMismatchError(
             f"No operator has a state {state!r}.",
             hint=f"There are: {', '.join(sorted(names)) or 'none'}.",

@@ -23,14 +23,13 @@ from millpond.formats.savepoint_content import (
     read_keyed_content,
     read_operator_content,
 )
-from millpond.formats.state_meta import VALUE_SERIALIZER, StateMeta
-from millpond.state_processor.savepoint import StoredState, user_name
+from millpond.formats.state_meta import VALUE_SERIALIZER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from millpond.formats.savepoint_content import KeyedEntry
-    from millpond.state_processor.savepoint import OperatorContent, Savepoint
+    from millpond.state_processor.savepoint import OperatorContent, Savepoint, StoredState
 
 __all__ = ("StateEntry", "read_entries")
 
@@ -91,10 +90,7 @@ def _keyed_entries(
     check = not savepoint.has_checksums
     for entry in read_keyed_content(content.operator, savepoint.open_stream, check=check):
         name = entry.state.name
-        stored = by_name.get(name)
-        if stored is None:
-            # Raw timers stand in no header.
-            stored = by_name[name] = _timers(entry.state)
+        stored = by_name[name]
         if state is not None and stored.name != state:
             continue
         if isinstance(entry, TimerEntry):
@@ -119,10 +115,6 @@ def _operator_entries(
         for name in (each for each in found.broadcasts if each in wanted):
             for key, value in found.broadcasts[name]:
                 yield _broadcast(wanted[name], key, value, subtask)
-
-
-def _timers(meta: StateMeta) -> StoredState:
-    return StoredState(user_name(meta.name), "timers", "", "void", ttl=False, meta=meta)
 
 
 def _listed(stored: StoredState, element: object, subtask: int) -> StateEntry:

@@ -159,9 +159,10 @@ class Savepoint:
         key_serializer: SerializerSnapshot | None = None
         states: dict[str, StoredState] = {}
         for subtask in operator.subtasks.values():
-            for handle in subtask.keyed_managed:
+            for handle in subtask.keyed:
                 header = self._header(handle, operator.max_parallelism)
-                key_serializer = header.key_serializer
+                if header.states:
+                    key_serializer = header.key_serializer
                 for meta in header.states:
                     states.setdefault(meta.name, _stored_state(meta))
         for _, content in read_operator_content(operator, self.open_stream):

@@ -7,7 +7,6 @@ import pytest
 
 from millpond.common.typeinfo import Types
 from millpond.errors import FormatError
-from millpond.formats.buffer import BufferWriter
 from millpond.formats.canonical_reader import CanonicalReader
 from millpond.formats.handles import InlineHandle, KeyGroupsHandle
 from millpond.formats.heap_body import HeapReader
@@ -21,8 +20,6 @@ from millpond.formats.pyflink_serializers import (
     timer_state_meta,
 )
 from millpond.formats.pyflink_values import encode_chunks, encode_map_value, encode_timer
-from millpond.formats.raw_timers import read_raw_timers
-from millpond.formats.serializer_snapshot import write_serializer_snapshot
 from millpond.formats.snappy_frames import STREAM_IDENTIFIER, frames
 from millpond.formats.state_meta import StateMeta, StateMetaKind
 from millpond.serialization.key_serializer import key_serializer_for
@@ -134,54 +131,3 @@ def test_the_layout_is_recognised_where_the_handle_does_not_say(output):
     reader = open_keyed_state(old, lambda _: io.BytesIO(output.data), 128, check=False)
     assert isinstance(reader, CanonicalReader)
     assert len(list(reader.blocks())) == 2
-
-
-def raw_timers(groups):
-    data = b""
-    offsets = []
-    for group in groups:
-        offsets.append(len(data))
-        out = BufferWriter()
-        out.raw(bytes.fromhex("f1cd859f"))
-        out.int32(2)
-        out.int32(1)
-        out.utf("user-timers")
-        write_serializer_snapshot(out, KEY)
-        write_serializer_snapshot(out, NAMESPACES["void"])
-        out.int32(1)
-        out.raw(key(group) + b"\0")
-        out.int64(-5)
-        out.int32(0)
-        data += out.to_bytes()
-    return data, KeyGroupsHandle(groups[0], tuple(offsets), InlineHandle(data), savepoint=False)
-
-
-def test_raw_timers_get_the_canonical_form():
-    data, handle = raw_timers([5, 6])
-    found = list(read_raw_timers(io.BytesIO(data), handle, 128))
-    assert [(group, meta.name, entries) for group, meta, entries in found] == [
-        (
-            group,
-            "_timer_state/event_user-timers",
-            [(bytes([group]) + encode_timer(-5, key(group), b"\0"), b"")],
-        )
-        for group in (5, 6)
-    ]
-    assert found[0][1] == timer_state_meta("user-timers", "event", KEY)
-    assert [group for group, _, _ in read_raw_timers(io.BytesIO(data), handle, 128, (6, 9))] == [6]
-
-
-def test_timers_in_another_key_group_are_refused():
-    data, handle = raw_timers([5])
-    moved = KeyGroupsHandle(6, handle.offsets, handle.stream, savepoint=False)
-    with pytest.raises(FormatError, match="does not belong to the key group"):
-        list(read_raw_timers(io.BytesIO(data), moved, 128))
-
-
-def test_damaged_raw_timers_are_named():
-    data, handle = raw_timers([5])
-    for size in range(len(data)):
-        with pytest.raises(FormatError):
-            list(read_raw_timers(io.BytesIO(data[:size]), handle, 128))
-    with pytest.raises(FormatError, match="holds no timers"):
-        list(read_raw_timers(io.BytesIO(b"x" + data[1:]), handle, 128))

@@ -47,7 +47,7 @@ OPERATOR = OperatorState(
     2,
     6,
     {
-        0: SubtaskState(OPERATOR_STATE, None, (KEYED,), (HEAP,)),
+        0: SubtaskState(OPERATOR_STATE, None, (KEYED,), (dataclasses.replace(HEAP, raw=True),)),
         1: SubtaskState(None, OPERATOR_STATE, (INCREMENTAL,)),
     },
     InlineHandle(b"coordinator"),
@@ -195,6 +195,12 @@ def test_relative_files_stay_in_the_directory(name):
     handle = dataclasses.replace(HEAP, stream=RelativeFileHandle(name, 9))
     data = write_metadata(with_operator(subtasks={0: SubtaskState(keyed_managed=(handle,))}))
     with pytest.raises(FormatError, match="leads out of the snapshot"):
+        read_metadata(data)
+
+
+def test_raw_keyed_state_is_no_database():
+    data = write_metadata(with_operator(subtasks={1: SubtaskState(keyed_raw=(INCREMENTAL,))}))
+    with pytest.raises(FormatError, match="no RocksDB database"):
         read_metadata(data)
 
 

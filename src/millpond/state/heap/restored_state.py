@@ -113,7 +113,7 @@ def _read(
 def _check_header(
     header: KeyedHeader, handle: KeyedHandle, key_serializer: SerializerSnapshot, operator: str
 ) -> None:
-    if not _same(header.key_serializer, key_serializer):
+    if header.states and not _same(header.key_serializer, key_serializer):
         raise SavepointMismatchError(
             "The keys in the snapshot are of another type.",
             hint="The key type of key_by must be the one that the snapshot was taken with.",

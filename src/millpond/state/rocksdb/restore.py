@@ -309,7 +309,7 @@ class Restore:
         return header
 
     def _check_keys(self, header: KeyedHeader) -> None:
-        if not _same(header.key_serializer, self._key_serializer):
+        if header.states and not _same(header.key_serializer, self._key_serializer):
             raise SavepointMismatchError(
                 "The keys in the snapshot are of another type.",
                 hint="The key type of key_by must be the one that the snapshot was taken with.",
