@@ -11,21 +11,24 @@ from millpond.checkpoint.loading import load_checkpoint
 from millpond.checkpoint.sealing import seal_snapshot
 from millpond.common.configuration import Configuration
 from millpond.common.typeinfo import Types
-from millpond.errors import MillpondError, SnapshotCorruptedError
-from millpond.formats.handles import FileHandle, KeyGroupsHandle, RelativeFileHandle
+from millpond.datastream.state import ValueStateDescriptor
+from millpond.errors import MillpondError, SavepointMismatchError, SnapshotCorruptedError
+from millpond.formats.handles import FileHandle, InlineHandle, KeyGroupsHandle, RelativeFileHandle
 from millpond.operators.batch import MAX_WATERMARK
 from millpond.operators.timer_service import InternalTimerService
 from millpond.serialization.key_serializer import key_serializer_for
+from millpond.state.contract.definition import StateDefinition
 from millpond.state.contract.key_group import KeyGroupRange, key_group_range
 from millpond.state.contract.namespace import VOID
 from millpond.state.contract.snapshot import SnapshotOptions
 from millpond.state.heap.store import HeapStateStore
 from millpond.state.rocksdb.store import RocksDBStateStore
-from millpond.testing.backend_harness import BackendHarness
+from millpond.testing.backend_harness import BackendHarness, at_key
 from millpond.testing.memory_snapshots import MemorySnapshots
 
 FOLDER = "2.3.0-rocksdb-p2-heap-timers-checkpoint"
 KEY_TYPE = Types.TUPLE([Types.STRING(), Types.LONG()])
+VALUE_TYPES = [Types.STRING(), Types.INT(), Types.DOUBLE()]
 MAX_PARALLELISM = 300
 DOMAINS = ("event", "processing")
 
@@ -111,7 +114,7 @@ def load(harness, path):
     harness.snapshots = Snapshots(loaded)
     operator = operator_of(loaded)
     handles = [handle for subtask in operator.subtasks.values() for handle in subtask.keyed]
-    assert sum(isinstance(h, KeyGroupsHandle) and h.raw for h in handles) == 2
+    assert sum(map(is_raw, handles)) == 2
     return handles
 
 
@@ -142,6 +145,39 @@ def test_each_timer_fires_once_where_its_key_lives(harness, snapshot, flink_snap
         assert sorted(fired[domain]) == expected_timers(flink_snapshots, domain)
 
 
+def is_raw(handle):
+    return isinstance(handle, KeyGroupsHandle) and handle.raw
+
+
+def test_timers_may_be_all_that_there_is(harness, snapshot, flink_snapshots):
+    raw = [handle for handle in load(harness, snapshot) if is_raw(handle)]
+    fired = fire_all(harness, harness.create(raw))
+    for domain in DOMAINS:
+        assert fired[domain] == expected_timers(flink_snapshots, domain)
+
+
+def test_state_may_have_no_timer_service_beside_it(harness, snapshot):
+    """Flink writes the raw state of such an operator all the same."""
+    handles = [handle for handle in load(harness, snapshot) if not is_raw(handle)]
+    one = bytes.fromhex("f1cd859f") + (2).to_bytes(4, "big") + bytes(4)
+    offsets = tuple(range(0, MAX_PARALLELISM * len(one), len(one)))
+    stream = InlineHandle(one * MAX_PARALLELISM)
+    handles.append(KeyGroupsHandle(0, offsets, stream, savepoint=False, raw=True))
+    backend = harness.create(handles)
+    last = backend.get_state(
+        StateDefinition.of(ValueStateDescriptor("last", Types.TUPLE(VALUE_TYPES)))
+    )
+    with at_key(backend, ("x", 2)):
+        assert last.value() == ("l", 1, 0.25)
+    assert fire_all(harness, backend) == {"event": [], "processing": []}
+
+
+def test_keys_of_another_type_are_refused(harness, snapshot):
+    raw = [handle for handle in load(harness, snapshot) if is_raw(handle)]
+    with pytest.raises(SavepointMismatchError, match="keys in the snapshot are of another type"):
+        harness.create(raw, key_type=Types.LONG())
+
+
 @pytest.mark.parametrize("incremental", [False, True])
 def test_snapshots_carry_timers_that_nobody_registered(
     harness, snapshot, flink_snapshots, incremental
@@ -150,7 +186,7 @@ def test_snapshots_carry_timers_that_nobody_registered(
     harness.options = SnapshotOptions(incremental=incremental)
     for parallelism in (3, 2):
         handles = [harness.snapshot(each) for each in harness.subtasks(parallelism, handles)]
-        assert not any(isinstance(h, KeyGroupsHandle) and h.raw for h in handles)
+        assert not any(map(is_raw, handles))
     fired = fire_all(harness, harness.create(handles))
     for domain in DOMAINS:
         assert fired[domain] == expected_timers(flink_snapshots, domain)

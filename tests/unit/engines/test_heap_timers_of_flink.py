@@ -14,6 +14,8 @@ from millpond.datastream import StreamExecutionEnvironment
 from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
 from millpond.datastream.functions import KeyedProcessFunction
 from millpond.datastream.state import MapStateDescriptor, ValueStateDescriptor
+from millpond.engines.job_setup import compile_program
+from millpond.engines.savepoint_check import Verdict, check_savepoint
 from millpond.formats.savepoint_content import TimerEntry, read_keyed_content
 from millpond.serialization.key_serializer import key_serializer_for
 from millpond.state.contract.key_group import operator_index
@@ -185,3 +187,14 @@ def test_savepoints_hold_them_from_then_on(flink_snapshots, tmp_path, first, sec
     assert FIRED == []
     environment(tmp_path, *first, again, ends=True, turn=2).execute()
     assert by_key(FIRED) == by_key(expected_firings(expected, first[1]))
+
+
+def test_the_check_tells_of_them(flink_snapshots, tmp_path):
+    path, _ = flink_snapshots[FOLDER]
+    env = environment(tmp_path, "hashmap", 1, path, ends=True, turn=0)
+    graph = compile_program(env._take_program("check"))
+    loaded = load_checkpoint(path)
+    verdicts = check_savepoint(loaded, graph, allow_non_restored_state=True)
+    assert {each.state: each.verdict for each in verdicts if each.operator == UID} == dict.fromkeys(
+        ("event timers", "processing timers", "last", "tags"), Verdict.RESTORED
+    )

@@ -60,7 +60,8 @@ class KeyedBackendParameters:
     """Everything a store needs to make the backend of one subtask.
 
     `restored` lists the handles whose key groups intersect `key_group_range` (several after a
-    change of parallelism); groups outside the range are skipped. Incremental snapshots may refer
+    change of parallelism, or with raw timers of Flink, which `open_keyed_state` reads as all other
+    layouts); groups outside the range are skipped. Incremental snapshots may refer
     to the restored files only with `reuse_restored_files`: else they belong to the user.
     `local_directories` are existing absolute directories; the backend makes its own sub-directory
     in one of them. `metric_group` is where the store's own metrics go, if anybody reads them.
