@@ -34,8 +34,8 @@ def restore_from(
     The rules are those of Flink's StateAssignmentOperation and Checkpoints. `owned` is handed on.
 
     Raises:
-        SavepointMismatchError: state has no operator in the job and that is not allowed, or the
-            max parallelism does not fit.
+        SavepointMismatchError: state has no operator in the job, or keyed state one without keys,
+            and that is not allowed, or the max parallelism does not fit.
     """
     if checkpoint is None:
         return graph, None
@@ -61,11 +61,35 @@ def restore_from(
             checkpoint=checkpoint.checkpoint_id,
             path=checkpoint.location.directory,
         )
+    if not allow_non_restored_state:
+        _refuse_lost_keys(graph, stored, checkpoint)
     vertices = tuple(_with_stored_maximum(vertex, stored) for vertex in graph.vertices)
     matched = {number: state for number, state in stored.items() if number in known}
     source = SnapshotSource(checkpoint.location.directory, checkpoint.checksums)
     restore = Restore(checkpoint.checkpoint_id, source, matched, owned)
     return replace(graph, vertices=vertices), restore
+
+
+def _refuse_lost_keys(
+    graph: JobGraph, stored: Mapping[bytes, OperatorState], checkpoint: CompletedCheckpoint
+) -> None:
+    """Refuse keyed state whose operator is not keyed any more; Flink drops it in silence."""
+    lost = [
+        f"{node.name} ({node.uid or 'no uid'})"
+        for vertex in graph.vertices
+        for node in vertex.operators
+        if node.keyed is None
+        and (operator := stored.get(node.operator_id)) is not None
+        and any(subtask.keyed for subtask in operator.subtasks.values())
+    ]
+    if lost:
+        raise SavepointMismatchError(
+            "The snapshot holds keyed state of operators that have no keys in the job: "
+            f"{', '.join(lost)}.",
+            hint="Put them behind key_by, or allow non-restored state to drop it.",
+            checkpoint=checkpoint.checkpoint_id,
+            path=checkpoint.location.directory,
+        )
 
 
 def _has_state(operator: OperatorState) -> bool:

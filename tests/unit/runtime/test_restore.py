@@ -8,6 +8,7 @@ from millpond.checkpoint.completed import CompletedCheckpoint
 from millpond.checkpoint.location import CheckpointLocation
 from millpond.common.typeinfo import Types
 from millpond.datastream.operator_spec import COLLECT_UID
+from millpond.datastream.partitioning import KeyGroupPartitioning
 from millpond.errors import SavepointMismatchError
 from millpond.formats.handles import (
     CheckpointMetadata,
@@ -24,8 +25,9 @@ from millpond.runtime.operator_id import operator_id_of_uid
 from millpond.runtime.restore import restore_from
 
 
-def graph(*, uid="counts", parallelism=2, maximum=128, is_set=False):
-    node = OperatorNode(operator_id_of_uid(uid), "counter", uid, b"", None, None, frozenset())
+def graph(*, uid="counts", parallelism=2, maximum=128, is_set=False, keyed=True):
+    keys = KeyGroupPartitioning(str, Types.STRING()) if keyed else None
+    node = OperatorNode(operator_id_of_uid(uid), "counter", uid, b"", None, keys, frozenset())
     vertex = JobVertex(0, (node,), (), parallelism, maximum, is_set)
     return JobGraph("job", (vertex,), ())
 
@@ -102,6 +104,13 @@ def test_a_uid_that_was_changed_a_little_is_suggested():
 def test_state_without_operator_may_be_dropped():
     _, restore = restored(graph(uid="sums"), snapshot(), allow=True)
     assert restore.operators == {}
+
+
+def test_keyed_state_of_an_operator_that_lost_its_keys_is_refused_unless_it_may_go():
+    with pytest.raises(SavepointMismatchError, match=r"no keys in the job: counter \(counts\)"):
+        restored(graph(keyed=False), snapshot())
+    assert restored(graph(keyed=False), snapshot(), allow=True)[1] is not None
+    assert restored(graph(keyed=False), snapshot(empty=True))[1] is not None
 
 
 def test_an_operator_without_state_may_go():
