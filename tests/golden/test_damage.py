@@ -6,6 +6,7 @@ Sampled in CI; `--run-nightly` goes over every byte of every golden snapshot, se
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,11 +84,12 @@ def check_sealed(path: Path, places) -> None:
         assert all(isinstance(error, SnapshotCorruptedError) for error in report.errors)
 
 
-def sealed_files(flink_snapshots, folder):
-    path = Path(flink_snapshots[folder][0])
-    loaded = load_checkpoint(path.as_uri())
-    if loaded.source.checksums is None:
-        seal_snapshot(path.as_uri())
+def sealed_files(flink_snapshots, folder, directory):
+    # A copy: what is sealed here would be sealed for every other test.
+    original = Path(flink_snapshots[folder][0])
+    shutil.copytree(original.parent, directory / folder)
+    path = directory / folder / original.name
+    seal_snapshot(path.as_uri())
     files = [path / "_metadata", path / "_checksums"]
     for name in load_checkpoint(path.as_uri()).source.checksums:
         file = path / name if "/" not in name else path.parent / "shared" / Path(name).name
@@ -97,17 +99,17 @@ def sealed_files(flink_snapshots, folder):
 
 
 @pytest.mark.parametrize("folder", FIXTURES)
-def test_every_damage_of_sealed_snapshots_is_noticed(flink_snapshots, folder):
+def test_every_damage_of_sealed_snapshots_is_noticed(flink_snapshots, folder, tmp_path):
     chance = random.Random(folder)
-    for path in sealed_files(flink_snapshots, folder):
+    for path in sealed_files(flink_snapshots, folder, tmp_path):
         size = path.stat().st_size
         check_sealed(path, [chance.randrange(size) for _ in range(3)] if size else ())
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("folder", FIXTURES)
-def test_every_byte_of_sealed_snapshots_is_noticed(flink_snapshots, folder, request):
+def test_every_byte_of_sealed_snapshots_is_noticed(flink_snapshots, folder, request, tmp_path):
     if not request.config.getoption("--run-nightly", default=False):
         pytest.skip("takes minutes; runs with --run-nightly")
-    for path in sealed_files(flink_snapshots, folder):
+    for path in sealed_files(flink_snapshots, folder, tmp_path):
         check_sealed(path, range(path.stat().st_size))

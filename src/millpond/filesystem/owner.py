@@ -30,7 +30,7 @@ _TRIES: Final = 10
 
 # Not the process id, which the file holds for people: another container that shares the disk
 # cannot see it, and would take the directory of a running job for a dead one's.
-_held: Final[dict[str, IO[str]]] = {}
+_held: Final[dict[str, IO[bytes]]] = {}
 _lock = threading.Lock()
 
 
@@ -47,18 +47,18 @@ def own(directory: Path) -> None:
         if key in _held:
             return
     path = directory / OWNER_FILE_NAME
-    file = path.open("a", encoding="ascii")
+    # Unbuffered: on a full disk nothing is left to be written when it is closed.
+    file = path.open("ab", buffering=0)
     try:
         _try_lock(file)
         # Who found it unlocked may have removed it meanwhile.
         if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key)
+        file.truncate(0)
+        file.write(str(os.getpid()).encode("ascii"))
     except OSError:
         file.close()
         raise
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
     with _lock:
         _held[key] = file
 
@@ -128,7 +128,7 @@ def _remove_if_abandoned(directory: Path) -> None:
     if not owner.exists():
         directory.rmdir()
         return
-    with owner.open("a", encoding="ascii") as file:
+    with owner.open("ab", buffering=0) as file:
         # Held until it is gone, so that nobody claims it meanwhile.
         _try_lock(file)
         _remove(directory)
@@ -147,6 +147,6 @@ def _remove(directory: Path) -> None:
     directory.rmdir()
 
 
-def _try_lock(file: IO[str]) -> None:
+def _try_lock(file: IO[bytes]) -> None:
     if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

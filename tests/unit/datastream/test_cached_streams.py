@@ -417,10 +417,10 @@ def test_only_the_output_of_one_operator_can_be_cached(room):
 
 def test_a_record_of_another_type_is_named(room):
     env = _environment(room)
-    cached = env.from_collection(["a"], Types.INT()).cache()
+    cached = env.from_collection([1]).map(str, Types.INT()).name("texts").cache()
     with pytest.raises(SerializationError, match="does not fit its declared type") as caught:
         env.execute()
-    assert "operator: Collection Source" in str(caught.value)
+    assert "operator: texts" in str(caught.value)
     assert "Declare the type" in str(caught.value)
     assert not list(room.iterdir())
     cached.invalidate()
