@@ -49,9 +49,7 @@ def test_damage_is_noticed_or_documented(fixture):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("fixture", FIXTURES)
-def test_every_byte_is_noticed_or_documented(fixture, request):
-    if not request.config.getoption("--run-nightly", default=False):
-        pytest.skip("takes minutes; runs with --run-nightly")
+def test_every_byte_is_noticed_or_documented(fixture):
     flips, cuts = damage_all(snapshot_of(fixture))
     assert flips.keys() <= DOCUMENTED
     assert cuts.keys() <= {ERROR, EQUAL}
@@ -108,8 +106,6 @@ def test_every_damage_of_sealed_snapshots_is_noticed(flink_snapshots, folder, tm
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("folder", FIXTURES)
-def test_every_byte_of_sealed_snapshots_is_noticed(flink_snapshots, folder, request, tmp_path):
-    if not request.config.getoption("--run-nightly", default=False):
-        pytest.skip("takes minutes; runs with --run-nightly")
+def test_every_byte_of_sealed_snapshots_is_noticed(flink_snapshots, folder, tmp_path):
     for path in sealed_files(flink_snapshots, folder, tmp_path):
         check_sealed(path, range(path.stat().st_size))

@@ -79,22 +79,26 @@ class FieldAggregationOperator(ReduceOperator):
         reduce, get, write = self._reduce, entries.get, self._state.update
         results: list[Any] = []
         append = results.append
-        for key, value in zip(batch.keys, batch.values, strict=True):
-            result = get(key)
-            if type(result) is tuple is type(value) and position < len(result):
-                fields = [*result]
-                try:
-                    fields[position] += value[position]
-                except (IndexError, TypeError):
+        key = None
+        try:
+            for key, value in zip(batch.keys, batch.values, strict=True):
+                result = get(key)
+                if type(result) is tuple is type(value) and position < len(result):
+                    fields = [*result]
+                    try:
+                        fields[position] += value[position]
+                    except (IndexError, TypeError):
+                        reduce(result, value)  # raises, and says which field was meant
+                        raise
+                    result = entries[key] = tuple(fields)
+                else:
                     backend.current_key = key
-                    reduce(result, value)  # raises, and says which field was meant
-                    raise
-                result = entries[key] = tuple(fields)
-            else:
-                backend.current_key = key
-                result = value if result is None else reduce(result, value)
-                write(result)
-            append(result)
+                    result = value if result is None else reduce(result, value)
+                    write(result)
+                append(result)
+        except Exception:
+            backend.current_key = key  # for the error, which names it
+            raise
         return results
 
 

@@ -77,10 +77,26 @@ def _selected(selector: Callable[[Any], Any], values: Sequence[Any], target: str
         raise _user_code_error(error, "key selector", target) from error
 
 
-def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
-    selector, naming = partitioning.key_selector, row_naming(partitioning.record_type)
+def _keys_of(
+    partitioning: KeyGroupPartitioning, target: str
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return what takes the keys of a batch's values, checked and as a restore gives them."""
+    selector = partitioning.key_selector
     getter = field_getter(selector)
-    position = _column(getter)
+    form = key_batch_form(partitioning.key_type, target)
+
+    def keys_of(values: Sequence[Any]) -> list[Any]:
+        keys = take(getter, values)
+        if keys is None:
+            keys = _selected(selector, values, target)
+        return keys if form is None else form(keys)
+
+    return keys_of
+
+
+def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
+    keys_of, naming = _keys_of(partitioning, target), row_naming(partitioning.record_type)
+    position = _column(field_getter(partitioning.key_selector))
     form = key_batch_form(partitioning.key_type, target)
     holds_integers = partitioning.key_type == Types.LONG()
 
@@ -94,11 +110,7 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
             if form is not None and not (holds_integers and column.dtype.kind == "i"):
                 form(column.tolist())
             return ((0, batch.keyed_by(position)),)
-        keys = take(getter, batch.values)
-        if keys is None:
-            keys = _selected(selector, batch.values, target)
-        if form is not None:
-            keys = form(keys)
+        keys = keys_of(batch.values)
         values = batch.values if naming is None else [naming(value) for value in batch.values]
         return ((0, batch.keyed(keys, values)),)
 
@@ -108,15 +120,12 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
 def _keyed(
     partitioning: KeyGroupPartitioning, parallelism: int, maximum: int, target: str
 ) -> Partition:
-    selector, naming = partitioning.key_selector, row_naming(partitioning.record_type)
-    form = key_batch_form(partitioning.key_type, target)
+    keys_of, naming = _keys_of(partitioning, target), row_naming(partitioning.record_type)
     key_groups = key_serializer_for(partitioning.key_type).key_groups
     owner = [operator_index(group, maximum, parallelism) for group in range(maximum)]
 
     def partition(batch: Batch) -> Sequence[tuple[int, Batch]]:
-        keys = _selected(selector, batch.values, target)
-        if form is not None:
-            keys = form(keys)
+        keys = keys_of(batch.values)
         targets = [owner[group] for group in key_groups(keys, maximum)]
         if naming is not None:
             batch = Batch([naming(value) for value in batch.values], batch.timestamps)

@@ -294,6 +294,10 @@ def test_a_key_without_a_hash_is_the_key_selectors_error(make_env, key):
         env.execute()
     assert caught.value.context["operator"] == "last"
     assert caught.value.context["key"] == repr(key)
+    env = make_env()
+    env.from_collection([(1, 2)]).key_by(lambda value: key).sum(1).name("sum")
+    with pytest.raises(InvalidProgramError, match="has no hash"):
+        env.execute()
 
 
 def test_restarts_end_with_the_users_exception(make_env):
