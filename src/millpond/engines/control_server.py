@@ -10,17 +10,19 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self, final
 
+from millpond.clock import SystemClock
 from millpond.engines.control_directory import control_directory, is_own_peer
 from millpond.engines.savepoint_limits import savepoint_limits
 from millpond.errors import CheckpointError, ConfigurationError, MillpondError
 from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
 
+    from millpond.clock import Clock
     from millpond.runtime.job_manager import JobManager
 
 __all__ = ("ControlServer",)
@@ -28,6 +30,8 @@ __all__ = ("ControlServer",)
 _logger = logging.getLogger(__name__)
 _MAX_REQUEST_BYTES = 1 << 16
 _LAST_ANSWERS_SECONDS = 10.0
+_READ_SECONDS = 2.0
+_CHECKPOINTS = 10
 
 
 @final
@@ -41,10 +45,14 @@ class ControlServer:
     waits for these answers, at most `_LAST_ANSWERS_SECONDS`: whoever stops the job gets the path.
     """
 
-    def __init__(self, manager: JobManager, job_id: str, started_ms: int) -> None:
+    def __init__(
+        self, manager: JobManager, job_id: str, started_ms: int, clock: Clock | None = None
+    ) -> None:
         self._manager = manager
         self._job_id = job_id
         self._started_ms = started_ms
+        self._clock = clock or SystemClock()
+        self._over = threading.Event()
         self._socket: socket.socket | None = None
         self._path: Path | None = None
         self._answering = 0
@@ -63,6 +71,7 @@ class ControlServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._over.set()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
         if self._socket is not None:
@@ -115,6 +124,8 @@ class ControlServer:
                     answer = {"error": error.message, "hint": error.hint, "context": _texts(error)}
                 except Exception as error:  # noqa: BLE001 - a bad request must not end the job
                     answer = {"error": f"{type(error).__name__}: {error}"}
+                # Nobody who does not read may hold up the end of the job.
+                connection.settimeout(_READ_SECONDS)
                 stream.write(json.dumps(answer).encode() + b"\n")
                 stream.flush()
 
@@ -130,32 +141,44 @@ class ControlServer:
                 self._answered.notify_all()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        answers: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "status": self._status,
+            "report": self._report,
+            "savepoint": self._savepoint,
+            "checkpoint": self._checkpoint,
+            "stop": self._stop,
+            "cancel": self._cancel,
+        }
         command = request.get("command")
-        manager = self._manager
-        if command == "status":
-            return self._status()
-        if command == "savepoint":
-            options = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat(request["format"]))
-            path = _path(manager.savepoint(request["directory"], options))
-            return {"path": path, "limits": self._limits(path, options)}
-        if command == "checkpoint":
-            return {"path": manager.checkpoint().result().external_path}
-        if command == "stop":
-            stopped = manager.stop(
-                request["directory"],
-                drain=bool(request["drain"]),
-                savepoint_format=SavepointFormat(request["format"]),
-            )
-            return {"path": stopped.result()}
-        if command == "cancel" and request.get("savepoint"):
-            savepoint_format = SavepointFormat(request["format"])
-            path = manager.cancel_with_savepoint(request["directory"], savepoint_format).result()
-            options = SnapshotOptions(SnapshotKind.SAVEPOINT, savepoint_format)
-            return {"path": path, "limits": self._limits(path, options)}
-        if command == "cancel":
-            manager.cancel()
+        if command not in answers:
+            raise CheckpointError(f"There is no command {command!r}.")
+        return answers[command](request)
+
+    def _savepoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        options = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat(request["format"]))
+        path = _path(self._manager.savepoint(request["directory"], options))
+        return {"path": path, "limits": self._limits(path, options)}
+
+    def _checkpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        completed = self._manager.checkpoint().result()
+        return {"path": completed.external_path, "checkpoint_id": completed.checkpoint_id}
+
+    def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        stopped = self._manager.stop(
+            request["directory"],
+            drain=bool(request["drain"]),
+            savepoint_format=SavepointFormat(request["format"]),
+        )
+        return {"path": stopped.result()}
+
+    def _cancel(self, request: dict[str, Any]) -> dict[str, Any]:
+        if not request.get("savepoint"):
+            self._manager.cancel()
             return {}
-        raise CheckpointError(f"There is no command {command!r}.")
+        options = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat(request["format"]))
+        cancelled = self._manager.cancel_with_savepoint(request["directory"], options.format)
+        path = cancelled.result()
+        return {"path": path, "limits": self._limits(path, options)}
 
     def _limits(self, path: str, options: SnapshotOptions) -> list[str]:
         if options.format is not SavepointFormat.CANONICAL:
@@ -167,7 +190,21 @@ class ControlServer:
             _logger.warning("What Flink cannot use of the savepoint is not known: %s", error)
             return []
 
-    def _status(self) -> dict[str, Any]:
+    def _report(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Describe the job, now or as it is when it is over."""
+        from millpond.engines.job_report import job_report
+
+        if request.get("at") == "end":
+            self._over.wait()
+        return job_report(
+            self._manager,
+            self._job_id,
+            self._started_ms,
+            self._clock.now_ms(),
+            checkpoints=int(request.get("checkpoints", _CHECKPOINTS)),
+        )
+
+    def _status(self, request: dict[str, Any]) -> dict[str, Any]:
         latest = self._manager.coordinator.store.latest
         return {
             "job_id": self._job_id,

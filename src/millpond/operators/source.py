@@ -74,6 +74,7 @@ class SourceOperator(Operator):
 
     Attributes:
         paused: it may not read now, for its event time is ahead of its group's.
+        records_read: how many this subtask read since it was opened.
         ended: everything was read.
     """
 
@@ -85,6 +86,7 @@ class SourceOperator(Operator):
         self._unlisted: list[_SplitProgress] = []
         self._stopped = False
         self.paused = False
+        self.records_read = 0
         self.ended = False
 
     def initialize_state(self) -> None:
@@ -168,6 +170,7 @@ class SourceOperator(Operator):
             user_code_error(error, self.context, f"{type(self._source).__name__}.read")
         if records is not None and len(records):
             progress.records += len(records)
+            self.records_read += len(records)
             self._event_time.emit(_batch_of(records), self.output, progress.split.split_id)
         elif not reader.finished:
             if self._source.bounded:

@@ -207,7 +207,11 @@ class CheckpointCoordinator:
         now_ms = self._clock.now_ms()
         savepoint = _is_savepoint(request)
         statistics = CheckpointStatistics(
-            checkpoint_id, request.options.kind, request.options.incremental, now_ms
+            checkpoint_id,
+            request.options.kind,
+            request.options.incremental,
+            now_ms,
+            savepoint_format=request.options.format if savepoint else None,
         )
         self.statistics.append(statistics)
         try:
@@ -245,7 +249,7 @@ class CheckpointCoordinator:
             if location is not None:
                 self.store.abort(location, message.checksums)
             return
-        complete = pending.acknowledge(message)
+        complete = pending.acknowledge(message, self._clock.now_ms())
         too_large = self._over_limit(pending, message.metrics.checkpointed_bytes)
         if too_large is not None:
             self._decline(pending, too_large)

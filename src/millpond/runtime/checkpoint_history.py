@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final, overload
 
 from millpond.runtime.checkpoint_statistics import CheckpointStatistics, CheckpointStatus
+from millpond.state.contract.snapshot import SnapshotKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +63,11 @@ class Distribution:
 class CheckpointHistory(Sequence[CheckpointStatistics]):
     """Oldest first; remembers the newest 1,000, and the numbers of 10,000 completed ones.
 
+    Attributes:
+        latest_completed: the newest complete checkpoint, forgotten or not; None before the first.
+        latest_savepoint: the newest complete savepoint likewise.
+        latest_failed: the newest of both that failed likewise.
+
     Used by the job manager's thread; others may read. Flink's CheckpointStatsTracker.
     """
 
@@ -70,6 +76,9 @@ class CheckpointHistory(Sequence[CheckpointStatistics]):
         self._total = 0
         self._completed = 0
         self._failed = 0
+        self.latest_completed: CheckpointStatistics | None = None
+        self.latest_savepoint: CheckpointStatistics | None = None
+        self.latest_failed: CheckpointStatistics | None = None
         self._numbers: dict[str, deque[float]] = {
             name: deque(maxlen=_SUMMARIZED)
             for name in (
@@ -90,8 +99,13 @@ class CheckpointHistory(Sequence[CheckpointStatistics]):
         """Count one whose status is final now."""
         if statistics.status is CheckpointStatus.FAILED:
             self._failed += 1
+            self.latest_failed = statistics
             return
         self._completed += 1
+        if statistics.kind is SnapshotKind.SAVEPOINT:
+            self.latest_savepoint = statistics
+        else:
+            self.latest_completed = statistics
         numbers = self._numbers
         numbers["end_to_end_duration_ms"].append(statistics.duration_ms or 0)
         for name in numbers.keys() - {"end_to_end_duration_ms"}:

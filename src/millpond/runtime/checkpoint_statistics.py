@@ -10,6 +10,7 @@ from millpond.state.contract.snapshot import SnapshotKind
 
 if TYPE_CHECKING:
     from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
+    from millpond.state.contract.snapshot import SavepointFormat
 
 __all__ = ("CheckpointStatistics", "CheckpointStatus")
 
@@ -27,7 +28,8 @@ class CheckpointStatistics:
     """One checkpoint or savepoint.
 
     Sizes in bytes: `checkpointed_bytes` were written now, `state_bytes` is the full state,
-    files of earlier checkpoints included. `subtasks` by (vertex id, subtask index).
+    files of earlier checkpoints included. `subtasks` by (vertex id, subtask index), as is
+    `acknowledged_ms`: when the job manager heard of them.
     """
 
     checkpoint_id: int
@@ -39,6 +41,8 @@ class CheckpointStatistics:
     external_path: str | None = None
     failure: str | None = None
     subtasks: dict[tuple[int, int], SubtaskCheckpointMetrics] = field(default_factory=dict)
+    acknowledged_ms: dict[tuple[int, int], int] = field(default_factory=dict)
+    savepoint_format: SavepointFormat | None = None
 
     @property
     def duration_ms(self) -> int | None:

@@ -52,11 +52,13 @@ class InputGate:
 
     Attributes:
         alignment_ms: from the first barrier to the last of the latest checkpoint.
+        records: how many were handed to the task.
     """
 
     def __init__(self, channels: Sequence[Channel], clock: Clock, *, aligned: bool = True) -> None:
         self.channels = channels
         self.alignment_ms = 0.0
+        self.records = 0
         self._clock = clock
         self._first_barrier_at = 0.0
         self._aligned = aligned
@@ -70,6 +72,11 @@ class InputGate:
             for index in sorted({channel.input_index for channel in channels})
         }
 
+    @property
+    def watermark(self) -> int:
+        """The event time of the task's input, in ms; never falls."""
+        return self._watermark
+
     def drain(self, reader: GateReader) -> bool:
         """Read everything that can be read; return whether there was anything."""
         progress = False
@@ -82,6 +89,7 @@ class InputGate:
                     again = progress = True
                     element = queue.popleft()
                     if isinstance(element, Batch):
+                        self.records += len(element)
                         reader.process_batch(element, channel.input_index)
                     else:
                         self._control(reader, index, channel, element)
@@ -105,6 +113,7 @@ class InputGate:
                         if len(element.values) > pace.records:
                             element, rest = _cut(element, pace.records)
                             queue.appendleft(rest)
+                        self.records += len(element)
                         reader.process_batch(element, channel.input_index)
                         pace.worked()
                     else:

@@ -21,6 +21,7 @@ from millpond.runtime.collected_results import CollectedResults
 from millpond.runtime.failure_handling import FailureHandling
 from millpond.runtime.forwarding import forward
 from millpond.runtime.job_ending import JobEnding
+from millpond.runtime.job_history import JobHistory
 from millpond.runtime.job_listener import JobListener
 from millpond.runtime.job_outcome import JobOutcome
 from millpond.runtime.job_parameters import JobParameters
@@ -37,6 +38,7 @@ from millpond.runtime.message import (
     Progress,
     RestoreProgress,
     Running,
+    TasksProgress,
     ToWorker,
 )
 from millpond.runtime.restore import restore_from
@@ -62,7 +64,15 @@ _NOT_TAKEN = "The job ended before the savepoint."
 
 @final
 class JobManager:
-    """Steers one job. `run` is called once; `cancel`, `savepoint` and `stop` from any thread."""
+    """Steers one job. `run` is called once; `cancel`, `savepoint` and `stop` from any thread.
+
+    Attributes:
+        parameters: what the job was made of.
+        status: where the job is in its life.
+        history: what happened to it so far.
+        coordinator: takes its checkpoints.
+        outcome: how it ended; None before.
+    """
 
     def __init__(
         self,
@@ -73,7 +83,7 @@ class JobManager:
         clock: Clock,
         listener: JobListener,
     ) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self._store = store
         self._launch = launch
         self._clock = clock
@@ -91,6 +101,7 @@ class JobManager:
         self._ran = False
         self.status = JobStatus.CREATED
         self.outcome: JobOutcome | None = None
+        self.history = JobHistory(clock)
         backend = parameters.backend
         in_memory = backend.storage is StorageKind.JOB_MANAGER
         self.coordinator = CheckpointCoordinator(
@@ -112,6 +123,16 @@ class JobManager:
             lambda: self._cancel(JobStatus.CANCELED),
             checkpointing=parameters.checkpointing_enabled,
         )
+
+    @property
+    def records(self) -> int:
+        """How many records the sources of the latest attempt have read, before a restore too."""
+        return self._records
+
+    @property
+    def restarts(self) -> int:
+        """How many failed attempts were followed by another."""
+        return self._failures.attempt
 
     # -- requests, from any thread
 
@@ -172,7 +193,7 @@ class JobManager:
         return stop.result
 
     def _submit(self, request: Callable[[], None], result: Future[Any]) -> None:
-        if self._parameters.graph.batch:
+        if self.parameters.graph.batch:
             result.set_exception(CheckpointError("A job in BATCH mode takes no snapshots."))
             return
         if not self._requests.submit(request):
@@ -201,7 +222,7 @@ class JobManager:
         `outcome` is set when there is none any more. Closing the iterator cancels the job.
         """
         started = self._clock.monotonic()
-        parameters = self._parameters
+        parameters = self.parameters
         try:
             yield from self._run_attempts()
         except BaseException as error:
@@ -232,10 +253,10 @@ class JobManager:
             # A job that could not go on from a checkpoint has no right to delete it.
             end = JobEnd.SUSPENDED
         stopped = self._ending.savepoint_path is not None
-        self._store.close(end, self._parameters.settings.retention, is_stopped=stopped)
+        self._store.close(end, self.parameters.settings.retention, is_stopped=stopped)
 
     def _run_attempts(self) -> Iterator[None]:
-        finished_at = self._parameters.finished_at
+        finished_at = self.parameters.finished_at
         if finished_at is not None:
             _logger.warning("The job has finished before. Delete %s to run it again.", finished_at)
             self._ran = True  # so that what is left of its checkpoints is deleted
@@ -243,6 +264,8 @@ class JobManager:
             return
         while True:
             yield from self._run_attempt()
+            if self._failure is not None:
+                self.history.failed(self._failure)
             if self._ending.cancelled:
                 self._set_cancelled()
                 return
@@ -265,7 +288,7 @@ class JobManager:
         cancelled = self._ending.cancelled
         self._set_status(cancelled or JobStatus.CANCELED)
         how = "suspended" if cancelled is JobStatus.SUSPENDED else "cancelled"
-        self._failure = JobCancelledError(f"The job was {how}.", job=self._parameters.graph.name)
+        self._failure = JobCancelledError(f"The job was {how}.", job=self.parameters.graph.name)
 
     def _prepare_restart(self, delay_ms: int) -> bool:
         """Wait for the next attempt; return whether there is one."""
@@ -284,7 +307,8 @@ class JobManager:
     def _run_attempt(self) -> Iterator[None]:
         self._finished = False
         self._ending.new_attempt()
-        parameters = self._parameters
+        self.history.attempt_begins()
+        parameters = self.parameters
         try:
             graph, restore = restore_from(
                 self._store.latest,
@@ -336,6 +360,7 @@ class JobManager:
         finally:
             if connection is not None:
                 connection.close()
+            self.history.attempt_ends()
 
     def _handle(self, message: FromWorker) -> None:
         if isinstance(message, Acknowledge):
@@ -346,6 +371,8 @@ class JobManager:
         elif isinstance(message, Progress):
             self._records = message.records
             self._listener.on_progress(message)
+        elif isinstance(message, TasksProgress):
+            self.history.subtasks = message.subtasks
         elif isinstance(message, Collected):
             self._collected.receive(message)
         elif isinstance(message, Decline):
@@ -355,6 +382,7 @@ class JobManager:
             self._failure = message.failure()
         elif isinstance(message, Running):
             self._ran = True
+            self.history.attempt_runs(self._store.latest)
             self._set_status(JobStatus.RUNNING)
             self.coordinator.start()
         elif isinstance(message, InputEnded):
@@ -373,6 +401,7 @@ class JobManager:
     def _set_status(self, status: JobStatus) -> None:
         if status is not self.status:
             self.status = status
+            self.history.status(status)
             self._listener.on_status(status)
 
     def _cancel(self, status: JobStatus) -> None:

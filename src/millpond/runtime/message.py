@@ -38,6 +38,8 @@ __all__ = (
     "RestoreProgress",
     "Running",
     "StopSources",
+    "SubtaskProgress",
+    "TasksProgress",
     "ToWorker",
     "TriggerCheckpoint",
 )
@@ -186,6 +188,29 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class SubtaskProgress:
+    """How far one task of an attempt is; `watermark_ms` None: none came yet, or event time ended.
+
+    `records_read` came through channels or from the source, `records_written` went into channels,
+    whatever the chain did in between; both since the attempt began.
+    """
+
+    vertex_id: int
+    subtask_index: int
+    records_read: int
+    records_written: int
+    watermark_ms: int | None
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TasksProgress:
+    """How far all tasks are; at most once a second."""
+
+    subtasks: Sequence[SubtaskProgress]
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
     """Results for the client; `offset` were sent before them, in earlier attempts too."""
 
@@ -234,6 +259,7 @@ FromWorker = (
     | Decline
     | InputEnded
     | Progress
+    | TasksProgress
     | Collected
     | Failed
     | Finished

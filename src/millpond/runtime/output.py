@@ -33,15 +33,22 @@ class ChainedOutput:
 
 @final
 class EdgeOutput:
-    """Partitions batches and puts them into channels."""
+    """Partitions batches and puts them into channels.
+
+    Attributes:
+        records: how many were given to `emit`.
+    """
 
     def __init__(self, channels: Sequence[Channel], partition: Partition) -> None:
+        self.records = 0
         self._queues = [channel.queue for channel in channels]
         self._partition = partition
 
     def emit(self, batch: Batch) -> None:
         """Deal the batch to the channels."""
-        if len(batch):
+        count = len(batch)
+        if count:
+            self.records += count
             queues = self._queues
             for channel, part in self._partition(batch):
                 queues[channel].append(part)

@@ -45,13 +45,14 @@ class PendingCheckpoint:
     states: dict[bytes, dict[int, SubtaskState]] = field(default_factory=dict)
     checksums: dict[str, FileChecksum] = field(default_factory=dict)
 
-    def acknowledge(self, message: Acknowledge) -> bool:
+    def acknowledge(self, message: Acknowledge, now_ms: int) -> bool:
         """Take one subtask's part; return whether none is missing any more."""
         subtask = (message.vertex_id, message.subtask_index)
         if subtask not in self.missing:
             return False
         self.missing.remove(subtask)
         self.statistics.subtasks[subtask] = message.metrics
+        self.statistics.acknowledged_ms[subtask] = now_ms
         for operator_id, state in message.states.items():
             self.states.setdefault(operator_id, {})[message.subtask_index] = state
         self.checksums.update(message.checksums)

@@ -10,10 +10,12 @@ from millpond.checkpoint.local_copies import DuplicatingStreams
 from millpond.checkpoint.storage_failure import Retry
 from millpond.errors import CheckpointDeclinedError, MillpondError, UserCodeError
 from millpond.filesystem import FileSystemResolver, get_file_system
+from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
 from millpond.operators.operator import Ending, Operator, TwoInputOperator
 from millpond.operators.source import SourceOperator
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
 from millpond.runtime.flink_report import report_flink_limits
+from millpond.runtime.message import SubtaskProgress
 from millpond.runtime.subtask_snapshot import OperatorSnapshot, SubtaskSnapshot
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 from millpond.state.contract.snapshot import SnapshotKind
@@ -77,6 +79,19 @@ class Task:
     def source(self) -> SourceOperator | None:
         """The source operator, if the task has one."""
         return self._source
+
+    def progress(self) -> SubtaskProgress:
+        """Return how far it is."""
+        source = self._source
+        watermark = self._gate.watermark if source is None else source.event_time_ms
+        return SubtaskProgress(
+            self.vertex.vertex_id,
+            self.subtask_index,
+            self._gate.records if source is None else source.records_read,
+            sum(edge.records for edge in self._edges),
+            None if watermark in {MIN_WATERMARK, MAX_WATERMARK} else watermark,
+            self.ended,
+        )
 
     # -- life
 

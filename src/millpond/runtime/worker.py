@@ -33,6 +33,7 @@ from millpond.runtime.message import (
     Restore,
     Running,
     StopSources,
+    TasksProgress,
     ToWorker,
     TriggerCheckpoint,
 )
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = ("Worker",)
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
+_TASKS_INTERVAL_SECONDS = 1.0
 _TIDY_INTERVAL_MS = 100
 
 
@@ -107,6 +109,7 @@ class Worker:
         self._reporters: MetricReporters | None = None
         self._input_ended = False
         self._last_progress = 0.0
+        self._last_tasks_progress = 0.0
         self._last_tidy_ms = 0
         self.closed = False
 
@@ -261,6 +264,9 @@ class Worker:
         if not force and now - self._last_progress < _PROGRESS_INTERVAL_SECONDS:
             return
         self._last_progress = now
+        if force or now - self._last_tasks_progress >= _TASKS_INTERVAL_SECONDS:
+            self._last_tasks_progress = now
+            self._send(TasksProgress(tuple(task.progress() for task in self._tasks)))
         sources = [task.source for task in self._tasks if task.source is not None]
         times = [
             source.event_time_ms

@@ -227,3 +227,18 @@ def test_the_job_does_not_end_before_it_has_answered(jobs_directory):
     leaving.join(20)
     asking.join(20)
     assert answers == [{"path": "file:///savepoint"}]
+
+
+def test_a_report_now_and_at_the_end(job):
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(ask_job("the job", {"command": "report", "at": "end"}))
+    )
+    asking.start()
+    now = ask_job("the job", {"command": "report", "checkpoints": 3})
+    assert (now["status"], now["name"], now["process_id"]) == ("RUNNING", "the job", os.getpid())
+    job.cancel().result(20)
+    asking.join(20)
+    (end,) = answers
+    assert (end["status"], end["job_id"]) == ("CANCELED", now["job_id"])
+    assert end["ended_ms"] == end["status_times"]["CANCELED"]
