@@ -52,7 +52,7 @@ class CanonicalWriter:
         self._state_id = -1
         # The last entry is held back until it is known whether its state goes on.
         self._held: tuple[bytes, bytes | LongValue] | None = None
-        self._chunks: list[bytes | LongValue] = []
+        self._chunks: list[bytes | bytearray | LongValue] = []
         self._buffered = 0
         out.write(write_keyed_header(header))
 
@@ -122,6 +122,27 @@ class CanonicalWriter:
         self._held = (held_key, held_value)
         self._buffered = size
 
+    def write_rows(self, state_id: int, rows: bytearray, last: int) -> None:
+        """Write entries as the stream has them: int length, composite key, int length, value.
+
+        Otherwise as `write_entries`; `last` is where the last one begins. `rows` becomes the
+        writer's.
+        """
+        key_end = last + 4 + int.from_bytes(rows[last : last + 4], "big")
+        held = bytes(rows[last + 4 : key_end]), bytes(rows[key_end + 4 :])
+        if self._held is None or state_id != self._state_id:
+            self._begin_state(state_id)
+        else:
+            key, value = self._held
+            self._append(_pack_int(len(key)), key, _pack_int(len(value)), value)
+            if len(value) >= _FLUSH_BYTES:
+                self._flush()
+        del rows[last:]
+        self._append(rows)
+        self._held = held
+        if self._buffered >= _FLUSH_BYTES:
+            self._flush()
+
     def finish(self) -> tuple[int, ...]:
         """Write the rest and return the offset of every key group of the range, 0 for empty ones.
 
@@ -169,7 +190,7 @@ class CanonicalWriter:
             self._flush()
         self._append(_pack_short(follower))
 
-    def _append(self, *pieces: bytes | LongValue) -> None:
+    def _append(self, *pieces: bytes | bytearray | LongValue) -> None:
         self._chunks.extend(pieces)
         self._buffered += sum(map(len, pieces))
 

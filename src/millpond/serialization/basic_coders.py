@@ -96,7 +96,14 @@ def boolean_coder(type_info: BasicTypeInfo) -> FunctionCoder:
         except IndexError as error:
             raise undecodable("BOOLEAN", offset, SHORT_OF_BYTES) from error
 
-    return FunctionCoder(type_info, encode, decode_from, minimum_size_bytes=1, immutable=True)
+    return FunctionCoder(
+        type_info,
+        encode,
+        decode_from,
+        minimum_size_bytes=1,
+        immutable=True,
+        struct_codes="?",
+    )
 
 
 def string_coder(type_info: BasicTypeInfo) -> FunctionCoder:

@@ -23,6 +23,8 @@ class FunctionCoder(Coder):
     Attributes:
         type_info: the declared type.
         struct_code: the code of a number's fixed encoding in Python's `struct`, else None.
+        struct_codes: the codes of values that are always equally long, big-endian: of a number,
+            of True and False, or of the fields of a tuple of those; else empty.
         minimum_size_bytes: no encoding is shorter.
         schema_text: the fields of a record class, else None.
     """
@@ -37,6 +39,7 @@ class FunctionCoder(Coder):
         "schema_text",
         "signature",
         "struct_code",
+        "struct_codes",
         "type_info",
     )
 
@@ -55,6 +58,7 @@ class FunctionCoder(Coder):
         immutable: bool = False,
         pickled: bool = False,
         struct_code: str | None = None,
+        struct_codes: str = "",
         schema: str | None = None,
         normalize: Callable[[Any], Any] | None = None,
     ) -> None:
@@ -67,6 +71,7 @@ class FunctionCoder(Coder):
         self.immutable = immutable
         self.pickled = pickled
         self.struct_code = struct_code
+        self.struct_codes = struct_code or struct_codes
         self.schema_text = schema
 
     def schema(self) -> str:

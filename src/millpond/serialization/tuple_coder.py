@@ -21,6 +21,7 @@ __all__ = ("tuple_coder",)
 def tuple_coder(type_info: TupleTypeInfo, fields: tuple[FunctionCoder, ...]) -> FunctionCoder:
     """Return the coder of tuples with these fields; lists and rows of that length pass too."""
     codes = "".join(field.struct_code or "" for field in fields)
+    codes_of_fields = [field.struct_codes for field in fields]
     encode: Encode
     decode_from: Decode
     if fields and len(codes) == len(fields):
@@ -36,6 +37,7 @@ def tuple_coder(type_info: TupleTypeInfo, fields: tuple[FunctionCoder, ...]) -> 
         minimum_size_bytes=sum(field.minimum_size_bytes for field in fields),
         immutable=all(field.immutable for field in fields),
         pickled=any(field.pickled for field in fields),
+        struct_codes="".join(codes_of_fields) if all(len(c) == 1 for c in codes_of_fields) else "",
     )
 
 

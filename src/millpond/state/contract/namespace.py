@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.datastream.window import CountWindow, GlobalWindow, TimeWindow
 from millpond.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = (
     "COUNT_WINDOW",
@@ -32,11 +35,14 @@ class NamespaceSerializer(ABC):
     Attributes:
         kind: stable name, recorded in snapshots: void, time-window, count-window, global-window.
         length: bytes of an encoded namespace.
+        struct_codes: the codes in Python's `struct` of its big-endian numbers; empty if all
+            namespaces have the same bytes.
     """
 
     __slots__ = ()
     kind: str
     length: int
+    struct_codes: str = ""
 
     @abstractmethod
     def encode(self, namespace: Any) -> bytes:
@@ -45,6 +51,10 @@ class NamespaceSerializer(ABC):
     @abstractmethod
     def decode_from(self, data: bytes, offset: int) -> tuple[Any, int]:
         """Return the namespace at `offset` and the offset after it."""
+
+    def columns(self, namespaces: Sequence[Any]) -> list[list[int]]:
+        """Return the numbers of many namespaces, a list for each code."""
+        return []
 
     def _check(self, data: bytes, offset: int) -> None:
         if offset + self.length > len(data):
@@ -70,6 +80,7 @@ class _Time(NamespaceSerializer):
     __slots__ = ()
     kind = "time-window"
     length = 16
+    struct_codes = "qq"
 
     def encode(self, namespace: TimeWindow) -> bytes:
         return _TWO_LONGS.pack(namespace.start, namespace.end)
@@ -78,12 +89,16 @@ class _Time(NamespaceSerializer):
         self._check(data, offset)
         return TimeWindow(*_TWO_LONGS.unpack_from(data, offset)), offset + 16
 
+    def columns(self, namespaces: Sequence[TimeWindow]) -> list[list[int]]:
+        return [[window.start for window in namespaces], [window.end for window in namespaces]]
+
 
 @final
 class _Count(NamespaceSerializer):
     __slots__ = ()
     kind = "count-window"
     length = 8
+    struct_codes = "q"
 
     def encode(self, namespace: CountWindow) -> bytes:
         return _LONG.pack(namespace.id)
@@ -91,6 +106,9 @@ class _Count(NamespaceSerializer):
     def decode_from(self, data: bytes, offset: int) -> tuple[CountWindow, int]:
         self._check(data, offset)
         return CountWindow(*_LONG.unpack_from(data, offset)), offset + 8
+
+    def columns(self, namespaces: Sequence[CountWindow]) -> list[list[int]]:
+        return [[window.id for window in namespaces]]
 
 
 @final

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from millpond.formats.heap_increments import HeapStreamKind
-from millpond.state.contract.definition import StateKind
+from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.heap.captured_changes import CapturedAddresses, CapturedTimerChanges
+from millpond.state.heap.captured_fixed_rows import CapturedFixedRows, has_fixed_rows
 from millpond.state.heap.captured_state import (
     CapturedEntries,
     CapturedRows,
@@ -18,13 +19,14 @@ from millpond.state.heap.table import FrozenTable, HeapTable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from millpond.formats.state_meta import StateMeta
     from millpond.state.heap.change_log import ChangeLog
     from millpond.state.heap.key_groups import KeyGroups
     from millpond.state.heap.registered_state import RegisteredState
     from millpond.state.heap.registered_timers import RegisteredTimers
     from millpond.state.heap.restored_state import RestoredState
 
-__all__ = ("Capture",)
+__all__ = ("Capture", "captured_entries")
 
 
 @final
@@ -74,7 +76,7 @@ class Capture:
         for state in self._states:
             view = self._views[state.table]
             captured.append(
-                CapturedEntries(state.meta(), state.definition, view, groups, self._until(state))
+                captured_entries(state.meta(), state.definition, view, groups, self._until(state))
             )
         for timers in self._timers:
             view = self._views[timers.queue.table]
@@ -117,7 +119,7 @@ class Capture:
                     meta, definition.namespace, layers, groups, removed_only=not rewritten
                 )
             )
-            added.append(CapturedEntries(meta, definition, FrozenTable(layers), groups, until))
+            added.append(captured_entries(meta, definition, FrozenTable(layers), groups, until))
         for timers in self._timers:
             assert timers.recording is not None
             log = timers.recording.log
@@ -138,3 +140,15 @@ class Capture:
     def _until(self, state: RegisteredState) -> int | None:
         ttl = state.ttl
         return self._now_ms - ttl.ttl_ms if ttl is not None and ttl.filter_snapshots else None
+
+
+def captured_entries(
+    meta: StateMeta,
+    definition: StateDefinition,
+    view: FrozenTable,
+    key_groups: KeyGroups,
+    expired_until_ms: int | None,
+) -> CapturedState:
+    """Capture a registered state, in the way that writes it with the least work."""
+    captured = CapturedFixedRows if has_fixed_rows(definition, key_groups) else CapturedEntries
+    return captured(meta, definition, view, key_groups, expired_until_ms)

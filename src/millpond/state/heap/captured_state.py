@@ -16,6 +16,7 @@ from millpond.state.contract.ttl import unexpired
 from millpond.state.heap.entry_codec import EntryCodec
 
 if TYPE_CHECKING:
+    from millpond.formats.canonical_writer import CanonicalWriter
     from millpond.formats.state_meta import StateMeta
     from millpond.state.heap.key_groups import KeyGroups
     from millpond.state.heap.restored_state import RestoredState
@@ -52,6 +53,17 @@ class CapturedState(ABC):
     @abstractmethod
     def rows(self, part: Any, prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
         """Return the (composite key, value) rows of one key group, whose bytes are `prefix`."""
+
+    def write(
+        self,
+        writer: CanonicalWriter,
+        state_id: int,
+        part: Any,
+        prefix: bytes,
+        checkpoint: Checkpoint,
+    ) -> None:
+        """Write the rows of one key group."""
+        writer.write_entries(state_id, self.rows(part, prefix, checkpoint))
 
 
 @final

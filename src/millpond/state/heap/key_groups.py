@@ -32,14 +32,13 @@ class KeyGroups:
         """
         groups = self.serializer.key_groups(keys, self.max_parallelism)
         first, last = self.range
-        for group in groups:
-            if not first <= group <= last:
-                key = keys[groups.index(group)]
-                raise KeyGroupOutOfRangeError(
-                    f"A key belongs to key group {group}, which is not this subtask's.",
-                    hint="The key selector must return the same key for a record every time.",
-                    operator=self.operator_name,
-                    key=repr(key)[:200],
-                    key_groups=f"{first} to {last}",
-                )
+        if groups and not first <= min(groups) <= max(groups) <= last:
+            group = next(group for group in groups if not first <= group <= last)
+            raise KeyGroupOutOfRangeError(
+                f"A key belongs to key group {group}, which is not this subtask's.",
+                hint="The key selector must return the same key for a record every time.",
+                operator=self.operator_name,
+                key=repr(keys[groups.index(group)])[:200],
+                key_groups=f"{first} to {last}",
+            )
         return groups

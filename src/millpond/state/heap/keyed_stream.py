@@ -101,8 +101,7 @@ class KeyedStreamWriter:
             writer.begin_key_group(group)
             # Taken out, so that the memory of what is written can be used again.
             for state_id, part in by_group.pop(group):
-                rows = states[state_id].rows(part, prefix, self._checkpoint)
-                writer.write_entries(state_id, rows)
+                states[state_id].write(writer, state_id, part, prefix, self._checkpoint)
             self._checkpoint()
         offsets = writer.finish()
         stream = out.finish()

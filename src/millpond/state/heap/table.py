@@ -43,6 +43,28 @@ class FrozenTable:
             return iter(layers[0].items())  # the base, which has no deletions in it
         return self._newest_items()
 
+    def pieces(self, size: int) -> Iterator[tuple[list[Any], list[Any]]]:
+        """Iterate as `items` does, in lists of keys and of their values, up to `size` of each."""
+        layers = self._layers
+        for depth, layer in enumerate(layers):
+            newer = layers[:depth]
+            is_base = depth == len(layers) - 1 and type(layer) is dict  # it has no deletions in it
+            keys, values = iter(layer.keys()), iter(layer.values())
+            while piece := list(islice(keys, size)):
+                stored = list(islice(values, size))
+                if all(other.keys().isdisjoint(piece) for other in newer) and (
+                    is_base or type(None) not in set(map(type, stored))
+                ):
+                    yield piece, stored
+                    continue
+                kept = [
+                    (key, value)
+                    for key, value in zip(piece, stored, strict=True)
+                    if value is not None and not any(key in other for other in newer)
+                ]
+                if kept:
+                    yield [key for key, _ in kept], [value for _, value in kept]
+
     def _newest_items(self) -> Iterator[tuple[Any, Any]]:
         layers = self._layers
         for depth, layer in enumerate(layers):
