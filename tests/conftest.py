@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _GOLDEN = Path(__file__).parent / "golden" / "flink"
 
@@ -19,6 +20,18 @@ def pytest_addoption(parser):
         parser.addoption(
             option, action="store_true", help=f"Run the tests marked {marker} as well."
         )
+
+
+# Of property tests: the same cases in every run, however slow the machine is, so that a run which
+# fails tells of the change that it is about. Nightly runs look for new ones.
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("repeatable", derandomize=True, **_PATIENT)
+settings.register_profile("exploring", print_blob=True, **_PATIENT)
+
+
+def pytest_configure(config):
+    nightly = config.getoption(ON_REQUEST["nightly"])
+    settings.load_profile("exploring" if nightly else "repeatable")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 if sys.platform != "win32":
     import fcntl
@@ -29,8 +29,9 @@ OWNER_FILE_NAME: Final = "owner.lock"
 _TRIES: Final = 10
 
 # Not the process id, which the file holds for people: another container that shares the disk
-# cannot see it, and would take the directory of a running job for a dead one's.
-_held: Final[dict[str, IO[bytes]]] = {}
+# cannot see it, and would take the directory of a running job for a dead one's. Descriptors, not
+# file objects: a lock that ends with its process is meant to be open then.
+_held: Final[dict[str, int]] = {}
 _lock = threading.Lock()
 
 
@@ -47,28 +48,27 @@ def own(directory: Path) -> None:
         if key in _held:
             return
     path = directory / OWNER_FILE_NAME
-    # Unbuffered: on a full disk nothing is left to be written when it is closed.
-    file = path.open("ab", buffering=0)
+    descriptor = _open(path)
     try:
-        _try_lock(file)
+        _try_lock(descriptor)
         # Who found it unlocked may have removed it meanwhile.
-        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key)
-        file.truncate(0)
-        file.write(str(os.getpid()).encode("ascii"))
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode("ascii"))
     except OSError:
-        file.close()
+        os.close(descriptor)
         raise
     with _lock:
-        _held[key] = file
+        _held[key] = descriptor
 
 
 def disown(directory: Path) -> None:
     """Leave it to whoever comes next."""
     with _lock:
-        file = _held.pop(str(directory), None)
-    if file is not None:
-        file.close()
+        descriptor = _held.pop(str(directory), None)
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def remove_owned(directory: Path) -> None:
@@ -128,10 +128,13 @@ def _remove_if_abandoned(directory: Path) -> None:
     if not owner.exists():
         directory.rmdir()
         return
-    with owner.open("ab", buffering=0) as file:
+    descriptor = _open(owner)
+    try:
         # Held until it is gone, so that nobody claims it meanwhile.
-        _try_lock(file)
+        _try_lock(descriptor)
         _remove(directory)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(directory: Path) -> None:
@@ -147,6 +150,10 @@ def _remove(directory: Path) -> None:
     directory.rmdir()
 
 
-def _try_lock(file: IO[bytes]) -> None:
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+
+
+def _try_lock(descriptor: int) -> None:
     if sys.platform != "win32":
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
