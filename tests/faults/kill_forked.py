@@ -41,7 +41,7 @@ from killed_job import BACKENDS, committed, describe, expected, settings_of
 RECORDS = 320
 KEYS = 20
 JOB_ID = "f04c" * 8
-ATTEMPT_SECONDS = 60
+ATTEMPT_SECONDS = 300
 
 # What a job imports when it starts: here once, and not in every process.
 PRELOADED = (

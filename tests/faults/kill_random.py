@@ -74,7 +74,7 @@ def play_round(directory, backend, random, *, longest_seconds=1.2, most_kills=12
             try:
                 if kills.total() < most_kills:
                     kill_at_random(process, random, longest_seconds, kills)
-                if process.wait(60) == 0:
+                if process.wait(300) == 0:
                     return kills
             finally:
                 process.kill()

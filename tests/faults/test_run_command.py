@@ -20,7 +20,7 @@ from millpond.common import Encoder, Types
 from millpond.common.watermark_strategy import WatermarkStrategy
 from millpond.datastream import StreamExecutionEnvironment
 from millpond.datastream.connectors.file_system import FileSink
-from millpond.datastream.connectors.number_seq import NumberSequenceSource
+from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
 
 directory = Path(sys.argv[1])
 action = sys.argv[2] if len(sys.argv) > 2 else ""
@@ -30,6 +30,37 @@ class Broken(Exception):
         super().__init__(f"{what} because of {why}")
         self.what = what
 
+def held(number):
+    # Waiting for a file, and not for a time: no machine is too slow or too fast for that.
+    if action == "die" and number == 801:
+        # Not before there are two checkpoints to choose from.
+        return len(list(directory.glob("checkpoints/*/chk-*/_metadata"))) < 2
+    return action == "dawdle" and number == 1985
+
+class Reader(SplitReader):
+    def __init__(self, number):
+        self.number = number
+
+    def read(self, limit):
+        if held(self.number):
+            return None
+        first, self.number = self.number, min(self.number + limit, 2001)
+        return Records(list(range(first, self.number)))
+
+    @property
+    def finished(self):
+        return self.number > 2000
+
+    def position(self):
+        return {"next": self.number}
+
+class Numbers(Source):
+    def splits(self, parallelism):
+        return [Split("all")]
+
+    def open_split(self, split, position, clock):
+        return Reader(position["next"] if position else 1)
+
 def look(value):
     if action == "raise" and value == 600:
         raise Broken("it broke", value)
@@ -37,12 +68,9 @@ def look(value):
     if action == "kill" and value in (700, 1500) and not once.exists():
         once.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if action == "die" and value >= 800 and value % 16 == 0:
-        # Not before there are two checkpoints to choose from.
-        time.sleep(0.005)
-        if value > 1900 or len(list((directory / "checkpoints").rglob("_metadata"))) > 1:
-            os.kill(os.getppid(), signal.SIGKILL)
-            time.sleep(5)
+    if action == "die" and value == 900:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
     if action == "dawdle" and value >= 1000:
         (directory / "dawdling").touch()
         time.sleep(0.02)
@@ -52,7 +80,7 @@ def look(value):
 
 env = StreamExecutionEnvironment.get_execution_environment()
 source = env.from_source(
-    NumberSequenceSource(1, 2000), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG()
+    Numbers(), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG()
 ).uid("numbers")
 checked = source.map(look, Types.LONG()).name("look").uid("look")
 keyed = checked.key_by(lambda value: value % 10, Types.LONG())
@@ -65,6 +93,16 @@ else:
 env.execute()
 print("finished")
 """
+
+# What takes longer has come to nothing.
+PATIENCE_SECONDS = 300
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -106,7 +144,11 @@ class Job:
 
     def run(self, **options):
         return subprocess.run(
-            self.command(**options), capture_output=True, text=True, timeout=60, check=False
+            self.command(**options),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
         )
 
     def results(self):
@@ -161,11 +203,7 @@ def test_the_whole_process_is_killed_and_resumed(job):
     run = job.run(action="die", options=("--job-id", JOB_ID))
     assert run.returncode == -signal.SIGKILL
     assert list(job.checkpoints.rglob("_metadata")) != []
-    for _ in range(100):
-        if not list((job.directory / "temporary").iterdir()):
-            break
-        time.sleep(0.02)
-    assert list((job.directory / "temporary").iterdir()) == []
+    wait_until(lambda: not list((job.directory / "temporary").iterdir()))
     run = job.run(options=("--job-id", JOB_ID))
     assert run.returncode == 0, run.stderr
     assert job.results() == expected()
@@ -183,17 +221,18 @@ def test_cancel_with_savepoint_from_a_second_shell(job, jobs_directory):
     settings = {"execution.checkpointing.interval": "1 h"}
     command = job.command(action="dawdle", options=("--job-id", JOB_ID), **settings)
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for _ in range(1000):
-        if (job.directory / "dawdling").exists():
-            break
-        time.sleep(0.02)
-    shell = [sys.executable, "-c", "from millpond.cli import main; main()"]
-    cancel = subprocess.run(
-        [*shell, "cancel", JOB_ID[:8], "-s", "-p", str(job.directory / "savepoints")],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert cancel.returncode == 0, cancel.stderr
-    _, error = first.communicate(timeout=60)
+    try:
+        wait_until((job.directory / "dawdling").exists)
+        shell = [sys.executable, "-c", "from millpond.cli import main; main()"]
+        cancel = subprocess.run(
+            [*shell, "cancel", JOB_ID[:8], "-s", "-p", str(job.directory / "savepoints")],
+            capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+        )  # fmt: skip
+        assert cancel.returncode == 0, cancel.stderr
+        _, error = first.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        first.kill()
+        first.communicate()
     assert first.returncode == 1
     assert error.splitlines()[-1].startswith("Error: The job was cancelled."), error
     assert job.results() == []

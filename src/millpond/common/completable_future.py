@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, final
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ("CompletableFuture",)
+
+# Python calls a signal's handler in the main thread, and not while that thread waits for a lock
+# if the signal came just before it began to: a wait for ever would never hear of it.
+_HEARD_SECONDS: Final = 0.2
 
 
 @final
@@ -58,11 +62,19 @@ class CompletableFuture:
             TimeoutError: it did not arrive within so many seconds.
             concurrent.futures.CancelledError: it was cancelled.
         """
+        if timeout is None:
+            self._wait()
         return self._future.result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait and return the error, None if there is a result."""
+        if timeout is None:
+            self._wait()
         return self._future.exception(timeout)
+
+    def _wait(self) -> None:
+        while not self._future.done():
+            wait([self._future], _HEARD_SECONDS)
 
     def add_done_callback(self, callback: Callable[[CompletableFuture], None]) -> None:
         """Call back when it is done, at once if it is; in the thread that completes it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from concurrent.futures import CancelledError
 
 import pytest
@@ -52,6 +54,22 @@ def test_future_completes():
     assert (future.result(), future.exception(), seen) == (5, None, [5])
     assert repr(future) == "<CompletableFuture done>"
     assert CompletableFuture.completed(6).result() == 6
+
+
+def test_who_waits_hears_signals_that_reached_another_thread():
+    """As after a signal that came just before the wait began."""
+    heard, future = threading.Event(), CompletableFuture()
+
+    def send():
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        future.complete(heard.wait(60))
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.set())
+    try:
+        threading.Thread(target=send).start()
+        assert future.result() is True
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_future_fails():

@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,9 @@ from millpond.engines.control_server import ControlServer
 from millpond.engines.embedded import EmbeddedEngine
 from millpond.errors import ConfigurationError, JobNotFoundError, JobRequestError
 from millpond.state_processor.savepoint import Savepoint
+
+# What takes longer has come to nothing.
+PATIENCE_SECONDS = 120
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
 
@@ -63,22 +67,13 @@ def job(tmp_path, jobs_directory):
         env.add_source(Endless()).uid("numbers").key_by(lambda value: value % 3).process(
             Count()
         ).uid("count")
-        started = threading.Event()
-        client = None
-
-        def start():
-            nonlocal client
-            client = env.execute_async("the job")
-            started.set()
-
-        start()
-    deadline = threading.Event()
-    for _ in range(500):
-        if any(one["status"] == "RUNNING" for one in running_jobs()):
-            break
-        deadline.wait(0.02)
+        client = env.execute_async("the job")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(one["status"] == "RUNNING" for one in running_jobs()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     yield client
-    client.cancel().result(20)
+    client.cancel().result(PATIENCE_SECONDS)
 
 
 def test_a_job_is_listed_while_it_runs(job, jobs_directory):
@@ -95,7 +90,7 @@ def test_a_job_is_listed_while_it_runs(job, jobs_directory):
     shown = CliRunner().invoke(main, ["list"])
     assert found["job_id"] in shown.stdout
     assert "the job" in shown.stdout
-    job.cancel().result(20)
+    job.cancel().result(PATIENCE_SECONDS)
     assert running_jobs() == []
     assert CliRunner().invoke(main, ["list"]).stdout == "No job is running.\n"
 
@@ -110,11 +105,11 @@ def test_savepoints_and_stop_by_command(job, tmp_path):
     assert taken.stderr.startswith("Apache Flink cannot use: ")
     taken = CliRunner().invoke(main, ["checkpoint", "trigger", "the job"])
     assert taken.stdout.strip().endswith("/chk-2"), taken.stderr
-    assert job.trigger_checkpoint().result(20).endswith("/chk-3")
+    assert job.trigger_checkpoint().result(PATIENCE_SECONDS).endswith("/chk-3")
     stopped = CliRunner().invoke(main, ["stop", job_id[:8], "-p", target, "--drain"])
     assert stopped.exit_code == 0, stopped.stderr
     Savepoint.open(stopped.stdout.strip())
-    job.get_job_execution_result().result(20)
+    job.get_job_execution_result().result(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("drain", [[], ["--drain"]])
@@ -141,14 +136,14 @@ def test_cancel_with_savepoint_by_command(job, tmp_path):
     done = CliRunner().invoke(main, ["cancel", "the job", "-s", "-p", target])
     assert done.exit_code == 0, done.stderr
     Savepoint.open(done.stdout.strip())
-    assert job.get_job_status().result(20).name == "CANCELED"
+    assert job.get_job_status().result(PATIENCE_SECONDS).name == "CANCELED"
 
 
 def test_cancel_with_savepoint_by_the_client(job, tmp_path):
     target = (tmp_path / "savepoints").as_uri()
-    path = job.cancel_with_savepoint(target).result(20)
+    path = job.cancel_with_savepoint(target).result(PATIENCE_SECONDS)
     assert Savepoint.open(path).kind == "canonical"
-    assert job.get_job_status().result(20).name == "CANCELED"
+    assert job.get_job_status().result(PATIENCE_SECONDS).name == "CANCELED"
 
 
 def test_what_the_job_refuses_is_the_commands_error(job):
@@ -200,7 +195,7 @@ def test_the_job_does_not_end_before_it_has_answered(jobs_directory):
     class Stopped:
         def result(self):
             asked.set()
-            assert release.wait(20)
+            assert release.wait(PATIENCE_SECONDS)
             return "file:///savepoint"
 
     class Manager:
@@ -218,14 +213,14 @@ def test_the_job_does_not_end_before_it_has_answered(jobs_directory):
     server.__enter__()
     asking = threading.Thread(target=lambda: answers.append(ask_job("the job", request)))
     asking.start()
-    assert asked.wait(20)
+    assert asked.wait(PATIENCE_SECONDS)
     leaving = threading.Thread(target=server.__exit__, args=(None, None, None))
     leaving.start()
     leaving.join(0.05)
     assert leaving.is_alive()
     release.set()
-    leaving.join(20)
-    asking.join(20)
+    leaving.join(PATIENCE_SECONDS)
+    asking.join(PATIENCE_SECONDS)
     assert answers == [{"path": "file:///savepoint"}]
 
 

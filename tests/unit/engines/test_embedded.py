@@ -29,6 +29,9 @@ from millpond.errors import (
 )
 from millpond.runtime.checkpoint_coordinator import CheckpointCoordinator
 
+# What takes longer has come to nothing.
+PATIENCE_SECONDS = 120
+
 
 @pytest.fixture
 def make_env(tmp_path):
@@ -53,10 +56,15 @@ def make_env(tmp_path):
 class Endless(SourceFunction):
     """Counts slowly until it is cancelled."""
 
+    starts = 0
+    given = 0
+
     def run(self, ctx):
+        Endless.starts += 1
         number = 0
         while True:
             time.sleep(0.00005)
+            Endless.given += 1
             yield number
             number += 1
 
@@ -76,12 +84,15 @@ def endless(env):
     counted.map(lambda value: value).uid("end")
 
 
-def wait_for(client, status):
-    for _ in range(2000):
-        if client.get_job_status().result() is status:
-            return
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.005)
-    raise AssertionError(client.get_job_status().result())
+
+
+def wait_for(client, status):
+    wait_until(lambda: client.get_job_status().result() is status)
 
 
 def test_execute_returns_the_result(make_env):
@@ -115,10 +126,10 @@ def test_cancel(make_env):
     endless(env)
     client = env.execute_async()
     wait_for(client, JobStatus.RUNNING)
-    client.cancel().result(10)
+    client.cancel().result(PATIENCE_SECONDS)
     assert client.get_job_status().result() is JobStatus.CANCELED
     with pytest.raises(JobCancelledError):
-        client.get_job_execution_result().result(1)
+        client.get_job_execution_result().result(PATIENCE_SECONDS)
 
 
 def test_cancel_while_a_restart_waits(make_env):
@@ -127,7 +138,7 @@ def test_cancel_while_a_restart_waits(make_env):
     env.from_collection([0]).map(lambda value: 1 // value)
     client = env.execute_async()
     wait_for(client, JobStatus.RESTARTING)
-    client.cancel().result(10)
+    client.cancel().result(PATIENCE_SECONDS)
     assert client.get_job_status().result() is JobStatus.CANCELED
 
 
@@ -135,12 +146,12 @@ def test_a_job_that_is_over_answers_every_request(make_env):
     env = make_env()
     env.from_collection([0]).map(lambda value: value)
     client = env.execute_async()
-    client.get_job_execution_result().result(10)
+    client.get_job_execution_result().result(PATIENCE_SECONDS)
     with pytest.raises(CheckpointError, match="over"):
-        client.trigger_savepoint("anywhere").result(1)
+        client.trigger_savepoint("anywhere").result(PATIENCE_SECONDS)
     with pytest.raises(CheckpointError, match="over"):
-        client.stop_with_savepoint(False, "anywhere").result(1)
-    client.cancel().result(1)
+        client.stop_with_savepoint(False, "anywhere").result(PATIENCE_SECONDS)
+    client.cancel().result(PATIENCE_SECONDS)
     assert client.get_job_status().result() is JobStatus.FINISHED
 
 
@@ -149,10 +160,13 @@ def test_savepoints_from_the_client(make_env, tmp_path):
     endless(env)
     client = env.execute_async()
     wait_for(client, JobStatus.RUNNING)
-    first = client.trigger_savepoint((tmp_path / "one").as_uri()).result(10)
+    first = client.trigger_savepoint((tmp_path / "one").as_uri()).result(PATIENCE_SECONDS)
     assert client.get_job_status().result() is JobStatus.RUNNING
-    second = client.stop_with_savepoint(False, (tmp_path / "two").as_uri()).result(10)
-    client.get_job_execution_result().result(10)
+    # The batch after the next one is read when the next one has been counted.
+    given = Endless.given + 2 * 64
+    wait_until(lambda: Endless.given > given)
+    second = client.stop_with_savepoint(False, (tmp_path / "two").as_uri()).result(PATIENCE_SECONDS)
+    client.get_job_execution_result().result(PATIENCE_SECONDS)
     assert client.get_job_status().result() is JobStatus.FINISHED
     totals = []
     for path in (first, second):
@@ -173,17 +187,21 @@ def test_stop_with_drain_ends_event_time(make_env, tmp_path):
     class Timer(KeyedProcessFunction):
         def process_element(self, value, ctx):
             ctx.timer_service().register_event_time_timer(1 << 50)
+            if value == 0:
+                (tmp_path / "registered").touch()
 
         def on_timer(self, timestamp, ctx):
             (tmp_path / "fired").touch()
 
     for drain in (False, True):
+        (tmp_path / "registered").unlink(missing_ok=True)
         env = make_env()
         env.add_source(Endless()).key_by(lambda value: 0).process(Timer())
         client = env.execute_async()
-        wait_for(client, JobStatus.RUNNING)
-        time.sleep(0.02)
-        client.stop_with_savepoint(drain, (tmp_path / "savepoints").as_uri()).result(10)
+        wait_until((tmp_path / "registered").exists)
+        client.stop_with_savepoint(drain, (tmp_path / "savepoints").as_uri()).result(
+            PATIENCE_SECONDS
+        )
         fired.append((tmp_path / "fired").exists())
     assert fired == [False, True]
 
@@ -195,10 +213,10 @@ def test_a_stop_without_a_place_leaves_the_job_alone(make_env, tmp_path):
     client = env.execute_async()
     wait_for(client, JobStatus.RUNNING)
     with pytest.raises(CheckpointError):
-        client.stop_with_savepoint(False, str(tmp_path / "file")).result(10)
+        client.stop_with_savepoint(False, str(tmp_path / "file")).result(PATIENCE_SECONDS)
     assert client.get_job_status().result() is JobStatus.RUNNING
-    client.stop_with_savepoint(False, (tmp_path / "good").as_uri()).result(10)
-    client.get_job_execution_result().result(10)
+    client.stop_with_savepoint(False, (tmp_path / "good").as_uri()).result(PATIENCE_SECONDS)
+    client.get_job_execution_result().result(PATIENCE_SECONDS)
 
 
 def test_a_stop_that_fails_leaves_the_job_usable(make_env, tmp_path, monkeypatch):
@@ -206,16 +224,18 @@ def test_a_stop_that_fails_leaves_the_job_usable(make_env, tmp_path, monkeypatch
     monkeypatch.setattr(CheckpointCoordinator, "check_savepoint_place", lambda *_: None)
     (tmp_path / "file").write_text("no directory")
     env = make_env()
-    env.set_restart_strategy(RestartStrategies.fixed_delay_restart(1, 50))
+    env.set_restart_strategy(RestartStrategies.fixed_delay_restart(1, 1))
+    before = Endless.starts
     endless(env)
     client = env.execute_async()
     wait_for(client, JobStatus.RUNNING)
+    wait_until(lambda: Endless.starts > before)
     with pytest.raises(CheckpointError):
-        client.stop_with_savepoint(False, str(tmp_path / "file")).result(10)
-    wait_for(client, JobStatus.RESTARTING)
+        client.stop_with_savepoint(False, str(tmp_path / "file")).result(PATIENCE_SECONDS)
+    wait_until(lambda: Endless.starts > before + 1)
     wait_for(client, JobStatus.RUNNING)
-    client.stop_with_savepoint(False, (tmp_path / "good").as_uri()).result(10)
-    client.get_job_execution_result().result(10)
+    client.stop_with_savepoint(False, (tmp_path / "good").as_uri()).result(PATIENCE_SECONDS)
+    client.get_job_execution_result().result(PATIENCE_SECONDS)
 
 
 # -- failures
@@ -345,6 +365,7 @@ class Life(MapFunction, CheckpointedFunction, CheckpointListener):
         restored = context.is_restored()
         self.note(f"initialize {restored} {sorted(self.split.get())} {sorted(self.union.get())}")
         self.seen = list(self.split.get())
+        self.restored = len(self.seen)
 
     def open(self, runtime_context):
         self.index = runtime_context.get_index_of_this_subtask()
@@ -352,6 +373,8 @@ class Life(MapFunction, CheckpointedFunction, CheckpointListener):
 
     def map(self, value):
         self.seen.append(value)
+        if len(self.seen) == self.restored + 7:
+            self.path.with_name("busy").touch()
         return value
 
     def snapshot_state(self, context):
@@ -375,13 +398,13 @@ def test_the_life_of_a_checkpointed_function(make_env, tmp_path):
         options = {} if savepoint is None else {"execution_state__recovery_path": savepoint}
         env = make_env(parallelism, **options)
         path.write_text("")
+        path.with_name("busy").unlink(missing_ok=True)
         source = env.add_source(Endless()).uid("source").set_parallelism(1)
         source.rebalance().map(Life(path)).uid("life")
         client = env.execute_async()
-        wait_for(client, JobStatus.RUNNING)
-        time.sleep(0.03)
-        stopped = client.stop_with_savepoint(False, savepoints).result(10)
-        client.get_job_execution_result().result(10)
+        wait_until(path.with_name("busy").exists)
+        stopped = client.stop_with_savepoint(False, savepoints).result(PATIENCE_SECONDS)
+        client.get_job_execution_result().result(PATIENCE_SECONDS)
         return stopped, path.read_text().splitlines()
 
     first, calls = run(1)
@@ -406,8 +429,10 @@ def test_state_without_an_operator_is_refused_unless_allowed(make_env, tmp_path)
     endless(env)
     client = env.execute_async()
     wait_for(client, JobStatus.RUNNING)
-    path = client.stop_with_savepoint(False, (tmp_path / "savepoints").as_uri()).result(10)
-    client.get_job_execution_result().result(10)
+    path = client.stop_with_savepoint(False, (tmp_path / "savepoints").as_uri()).result(
+        PATIENCE_SECONDS
+    )
+    client.get_job_execution_result().result(PATIENCE_SECONDS)
     env = make_env(execution_state__recovery_path=path)
     env.from_collection([1]).map(lambda value: value).uid("other")
     with pytest.raises(SavepointMismatchError, match="does not have"):

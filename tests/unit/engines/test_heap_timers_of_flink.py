@@ -97,7 +97,7 @@ def environment(directory, backend, parallelism, path, *, ends, turn):
 def run_to_a_savepoint(*arguments, **options):
     SEEN.clear()
     client = environment(*arguments, **options, ends=False).execute_async()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not SEEN and time.monotonic() < deadline:
         time.sleep(0.01)
     return client.stop_with_savepoint(False).result()

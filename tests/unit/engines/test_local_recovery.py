@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
 from millpond.common import RestartStrategies, Types
 from millpond.common.configuration import Configuration
 from millpond.datastream import FsStateBackend, RocksDBStateBackend, StreamExecutionEnvironment
+from millpond.datastream.connectors.collection import CollectionSource
+from millpond.datastream.connectors.source import SplitReader
 from millpond.datastream.engine import Launch, LaunchWith
 from millpond.datastream.functions import CheckpointListener, KeyedProcessFunction
 from millpond.datastream.state import ValueStateDescriptor
@@ -20,6 +21,7 @@ from millpond.runtime.local_state import claim_local_state
 from millpond.testing.ledger_sink import Ledger, LedgerSink
 
 JOB = "ef" * 16
+COUNT = 4_000
 BACKENDS = {
     "filesystem": (lambda url: FsStateBackend(url, None, 0), "false"),
     "filesystem incremental": (lambda url: FsStateBackend(url, None, 0), "true"),
@@ -41,12 +43,35 @@ class Sum(KeyedProcessFunction, CheckpointListener):
         self.sum = runtime_context.get_state(ValueStateDescriptor("sum", Types.LONG()))
 
     def process_element(self, value, ctx):
-        time.sleep(0.0001)
         if Sum.completed >= 3 and not Sum.failed:
             Sum.failed = True
             raise RuntimeError("on purpose")
         self.sum.update((self.sum.value() or 0) + value)
         yield self.sum.value()
+
+
+class Numbers(CollectionSource):
+    """Holds the second half back until there are checkpoints to fail after, however long."""
+
+    def open_split(self, split, position, clock):
+        return Reader(super().open_split(split, position, clock))
+
+
+class Reader(SplitReader):
+    def __init__(self, inner):
+        self._inner = inner
+
+    def read(self, limit):
+        if Sum.completed < 3 and self._inner.position()["index"] >= COUNT // 2:
+            return None
+        return self._inner.read(limit)
+
+    @property
+    def finished(self):
+        return self._inner.finished
+
+    def position(self):
+        return self._inner.position()
 
 
 class Between(JobListener):
@@ -78,7 +103,8 @@ def run(tmp_path, backend, act):
         env = StreamExecutionEnvironment.get_execution_environment(configuration)
         env.set_restart_strategy(RestartStrategies.fixed_delay_restart(1, 1))
         env.set_state_backend(make((tmp_path / "checkpoints").as_uri()))
-        numbers = env.from_collection(list(range(4_000)), Types.LONG())
+        source = Numbers(list(range(COUNT)))
+        numbers = env.from_source(source, None, "numbers", Types.LONG())
         sums = numbers.key_by(lambda value: value % 10, Types.LONG()).process(Sum(), Types.LONG())
         ledger = Ledger(lambda *_: None)
         sums.sink_to(LedgerSink(ledger))
@@ -92,7 +118,7 @@ def expected():
     sums = []
     for key in range(10):
         total = 0
-        for value in range(key, 4_000, 10):
+        for value in range(key, COUNT, 10):
             total += value
             sums.append(total)
     return sorted(sums)

@@ -58,8 +58,8 @@ def run(request, tmp_path):
         client = env.execute_async()
         wait_for_it(client)
         stopped = client.stop_with_savepoint(False, (tmp_path / "savepoints").as_uri())
-        client.get_job_execution_result().result(20)
-        return stopped.result(20), Count.seen == [0, 1, 2]
+        client.get_job_execution_result().result(120)
+        return stopped.result(120), Count.seen == [0, 1, 2]
 
     return run
 
@@ -67,7 +67,7 @@ def run(request, tmp_path):
 def wait_for_it(client):
     """Wait until records are processed, or the job is over."""
     while not BEGUN.wait(0.01):
-        if client.get_job_status().result(20).is_globally_terminal_state():
+        if client.get_job_status().result(120).is_globally_terminal_state():
             return
 
 

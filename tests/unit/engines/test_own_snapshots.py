@@ -134,7 +134,7 @@ def start(directory, backend, savepoint=None):
         )
         answered.sink_to(sink).uid("files")
         client = env.execute_async("job")
-    assert seen.wait(30)
+    assert seen.wait(120)
     return client
 
 
@@ -154,7 +154,7 @@ def test_everything_is_restored(kind, backend, tmp_path, tmp_path_factory, monke
     monkeypatch.setenv("MILLPOND_JOBS_DIR", str(tmp_path_factory.mktemp("j") / "d"))
     target = (tmp_path / "savepoints").as_uri()
     first = start(tmp_path, backend)
-    assert ended.wait(30)
+    assert ended.wait(120)
     request = {"command": "checkpoint"}
     if kind == "native savepoint":
         request = {"command": "savepoint", "directory": target, "format": "native"}

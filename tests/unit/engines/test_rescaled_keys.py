@@ -117,7 +117,7 @@ def run(backend, directory, parallelism, turn, savepoint):
         "count"
     )
     client = env.execute_async()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(RESULTS) < len(KEYS) and time.monotonic() < deadline:
         time.sleep(0.01)
     return client.stop_with_savepoint(False).result()

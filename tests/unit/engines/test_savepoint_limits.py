@@ -109,7 +109,7 @@ def test_none_in_a_map_with_ttl_is_told(backend, tmp_path):
     kept = numbers.key_by(lambda value: value % 3, Types.LONG()).process(Forget(), Types.LONG())
     kept.uid("forget").map(lambda value: None)
     client = env.execute_async("job")
-    assert running.wait(30)
+    assert running.wait(120)
     path = client.trigger_savepoint(str(tmp_path / "savepoints")).result()
     told = client.get_savepoint_limits(path).result()
     client.cancel().result()

@@ -99,7 +99,7 @@ def write_savepoint(directory, *, backend="hashmap", parallelism=1, extra=0, che
         .uid("keeper")
     )
     client = env.execute_async("keeper")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not Path(done).exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
