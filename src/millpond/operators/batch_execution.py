@@ -15,6 +15,7 @@ from millpond.datastream.operator_spec import (
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK, Batch
 from millpond.operators.external_sort import ExternalSort
 from millpond.operators.operator import Ending, Operator, OperatorContext, TwoInputOperator
+from millpond.state.contract.keyed_backend import NO_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +133,7 @@ class _SortedInput(Operator):
         self._groups: Iterator[tuple[bytes, Iterator[SortedRecord]]] | None = None
         self._group: Iterator[SortedRecord] | None = None
         self._timed = False
+        self._key: Any = NO_KEY
 
     def setup(self, context: OperatorContext) -> None:
         super().setup(context)
@@ -202,7 +204,10 @@ class _SortedInput(Operator):
 
     def _batch(self, records: list[SortedRecord]) -> Batch:
         values = [record[5] for record in records]
-        keys = None if self._backend is None else [record[4] for record in records]
+        if self._key is NO_KEY:
+            self._key = records[0][4]
+        # One object for all: of records that were on disk each has its own, and no NaN equals it.
+        keys = None if self._backend is None else [self._key] * len(records)
         timestamps = [record[1] for record in records] if self._timed else None
         if timestamps is not None and MIN_WATERMARK in timestamps:
             timestamps = None
@@ -210,6 +215,7 @@ class _SortedInput(Operator):
 
     def _end_key(self) -> None:
         self._group = None
+        self._key = NO_KEY
         backend = self._backend
         if backend is None:
             return

@@ -105,6 +105,8 @@ def _keyed_single(partitioning: KeyGroupPartitioning, target: str) -> Partition:
             position is not None
             and isinstance(batch, ColumnarBatch)
             and position < len(batch.columns)
+            # Floats have forms as keys that no array can hold.
+            and batch.columns[position].dtype.kind != "f"
         ):
             column = batch.columns[position]
             if form is not None and not (holds_integers and column.dtype.kind == "i"):

@@ -17,6 +17,7 @@ from millpond.serialization.function_coder import FunctionCoder
 from millpond.serialization.mismatch import DECODE_ERRORS, ENCODE_ERRORS, mismatch, undecodable
 
 __all__ = (
+    "FLOATS",
     "NUMBERS",
     "SHORT_OF_BYTES",
     "big_decimal_coder",
@@ -39,6 +40,8 @@ NUMBERS: Final[dict[BasicType, tuple[str, str]]] = {
     BasicType.DOUBLE: ("d", "a number within the range of 64-bit floats is needed"),
 }
 """Code in `struct` and what a value must be."""
+
+FLOATS: Final = (BasicType.FLOAT, BasicType.DOUBLE)
 
 _INT = struct.Struct(">i")
 _INSTANT = struct.Struct(">qi")

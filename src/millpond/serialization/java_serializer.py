@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from millpond.common.time import Instant
 from millpond.common.typeinfo import BasicType, TypeInformation
-from millpond.serialization.basic_coders import NUMBERS, SHORT_OF_BYTES
+from millpond.serialization.basic_coders import FLOATS, NUMBERS, SHORT_OF_BYTES
+from millpond.serialization.float_key import float_key
 from millpond.serialization.java_hash import (
     INT_MASK,
     hash_big_decimal,
@@ -97,6 +98,12 @@ def _number(signature: str, basic_type: BasicType) -> JavaSerializer:
         except struct.error as error:
             raise undecodable(signature, offset, SHORT_OF_BYTES) from error
 
+    def read_float(data: bytes, offset: int) -> tuple[Any, int]:
+        value, end = read(data, offset)
+        return float_key(value), end
+
+    if basic_type in FLOATS:
+        return JavaSerializer(write, read_float, hashes[basic_type])
     limit = 1 << size * 8 - 1
 
     def hash_integer(value: int) -> int:

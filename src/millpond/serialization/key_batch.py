@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millpond.common.typeinfo import BasicType, BasicTypeInfo, RowTypeInfo, TupleTypeInfo
 from millpond.errors import MillpondError, SerializationError
-from millpond.serialization.basic_coders import NUMBERS
+from millpond.serialization.basic_coders import FLOATS, NUMBERS
+from millpond.serialization.float_key import float_keys
 from millpond.serialization.key_serializer import KeySerializer, key_serializer_for
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ("key_batch_form",)
 
-_FLOATS: Final = (BasicType.FLOAT, BasicType.DOUBLE)
 # Equal keys of these types may have different bytes.
-_UNEQUAL_BYTES: Final = (*_FLOATS, BasicType.BIG_DEC)
+_UNEQUAL_BYTES: Final = (*FLOATS, BasicType.BIG_DEC)
 _MOST_KNOWN: Final = 1 << 16
 
 
@@ -45,7 +45,7 @@ def key_batch_form(
             return _texts(one_by_one)
         if declared.basic_type in NUMBERS:
             code = NUMBERS[declared.basic_type][0]
-            return _numbers(code, one_by_one, converts=declared.basic_type in _FLOATS)
+            return _numbers(code, one_by_one, converts=declared.basic_type in FLOATS)
     return one_by_one if _has_unequal_bytes(declared) else _known(one_by_one)
 
 
@@ -84,7 +84,7 @@ def _numbers(
             packed = pack(layout, *keys)
         except (struct.error, OverflowError, TypeError):
             return one_by_one(keys)
-        return list(unpack(layout, packed)) if converts else keys
+        return float_keys(list(unpack(layout, packed))) if converts else keys
 
     return form
 
