@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from millpond.state.contract.snapshot import SnapshotOptions
-from millpond.state.rocksdb import list_state, state, timer_queue, ttl_sweep
+from millpond.state.rocksdb import (
+    early_write_back,
+    list_state,
+    map_state,
+    state,
+    timer_queue,
+    ttl_sweep,
+)
 from millpond.state.rocksdb.store import RocksDBStateStore
 from millpond.testing.state_machine import StateStoreMachine, check_store
 
@@ -26,6 +33,12 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(state, "_SMALLEST_CACHE", 2)
     monkeypatch.setattr(state, "_OBJECT_BYTES", 1 << 22)
     monkeypatch.setattr(state, "_POINT_DELETES", 2)
+    monkeypatch.setattr(early_write_back, "_FEW", 0)
+    monkeypatch.setattr(early_write_back, "_SAMPLE", 2)
+    monkeypatch.setattr(early_write_back, "_FIRST_PIECE", 1)
+    monkeypatch.setattr(early_write_back, "_LARGEST_PIECE", 2)
+    monkeypatch.setattr(early_write_back, "_CHECKPOINTS_LEFT_OUT", 0)
+    monkeypatch.setattr(map_state, "_LARGEST_PART", 2)
     monkeypatch.setattr(list_state, "_CACHED_ELEMENTS", 3)
     monkeypatch.setattr(list_state, "_PIECE_ROWS", 2)
     monkeypatch.setattr(timer_queue, "_PENDING", 3)

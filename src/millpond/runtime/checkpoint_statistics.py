@@ -75,6 +75,11 @@ class CheckpointStatistics:
         return max((metrics.synchronous_ms for metrics in self.subtasks.values()), default=0.0)
 
     @property
+    def preparation_ms(self) -> float:
+        """The longest work of a task ahead of the barrier, done in pieces."""
+        return max((metrics.preparation_ms for metrics in self.subtasks.values()), default=0.0)
+
+    @property
     def type_name(self) -> str:
         """Kind as people read it."""
         if self.kind is SnapshotKind.SAVEPOINT:

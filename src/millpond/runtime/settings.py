@@ -33,6 +33,7 @@ class RuntimeSettings:
     forced_unaligned: bool
     sort_memory_bytes: int
     local_recovery: bool
+    checkpoint_timeout_ms: int
 
     @classmethod
     def of(cls, configuration: Mapping[str, str]) -> RuntimeSettings:
@@ -46,5 +47,6 @@ class RuntimeSettings:
             aligned_timeout_ms=get(checkpointing.ALIGNED_CHECKPOINT_TIMEOUT),
             forced_unaligned=get(checkpointing.FORCE_UNALIGNED),
             sort_memory_bytes=get(millpond.SORT_MEMORY),
+            checkpoint_timeout_ms=get(checkpointing.CHECKPOINT_TIMEOUT),
             local_recovery=get(state_backend.LOCAL_RECOVERY) or get(state_backend.LOCAL_BACKUP),
         )

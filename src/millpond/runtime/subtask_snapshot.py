@@ -60,6 +60,7 @@ class SubtaskSnapshot:
         synchronous_ms: float,
         in_flight: bytes | None = None,
         copies: LocalCopies | None = None,
+        preparation_ms: float = 0.0,
     ) -> None:
         """Make it; `in_flight` is what the task's channels held, for the first operator.
 
@@ -76,6 +77,7 @@ class SubtaskSnapshot:
         self._synchronous_ms = synchronous_ms
         self._in_flight = in_flight
         self._copies = copies
+        self._preparation_ms = preparation_ms
 
     def write(self) -> Acknowledge:
         """Write everything; runs in a background thread."""
@@ -108,13 +110,14 @@ class SubtaskSnapshot:
                 self._copies.note_used(self.checkpoint_id, streams_of_subtask(state))
         metrics = SubtaskCheckpointMetrics(
             start_delay_ms=self._start_delay_ms,
-            synchronous_ms=self._synchronous_ms,
+            synchronous_ms=self._synchronous_ms + 1000 * self._stopped_seconds(),
             asynchronous_ms=(self._clock.monotonic() - started) * 1000,
             checkpointed_bytes=sum(state.checkpointed_size for state in states.values()),
             state_bytes=sum(state.size for state in states.values()),
             persisted_in_flight_bytes=len(self._in_flight or b""),
             is_unaligned=self._in_flight is not None,
             alignment_ms=self._alignment_ms,
+            preparation_ms=self._preparation_ms,
         )
         return Acknowledge(
             self.checkpoint_id,
@@ -124,6 +127,9 @@ class SubtaskSnapshot:
             self._streams.checksums,
             metrics,
         )
+
+    def _stopped_seconds(self) -> float:
+        return sum(part.stopped_seconds for each in self._operators for part in each.parts())
 
     def _write_in_flight(self, data: bytes) -> OperatorStateHandle | None:
         out = self._streams.open(SnapshotScope.EXCLUSIVE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NoReturn, final
 
 from millpond.checkpoint.file_stream import FileSnapshotStreams
 from millpond.checkpoint.local_copies import DuplicatingStreams
@@ -21,7 +21,7 @@ from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 from millpond.state.contract.snapshot import SnapshotKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from millpond.checkpoint.local_copies import LocalCopies
     from millpond.clock import Clock
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from millpond.runtime.in_flight import InFlightCodec
     from millpond.runtime.input_gate import InputGate
     from millpond.runtime.job_graph import JobVertex
+    from millpond.runtime.message import TriggerCheckpoint
     from millpond.runtime.output import EdgeOutput
     from millpond.runtime.pace import Pace
     from millpond.state.contract.snapshot import SnapshotStreams
@@ -39,6 +40,9 @@ __all__ = ("Task",)
 @final
 class Task:
     """One thread of control: whoever calls it must always be the same thread.
+
+    Attributes:
+        preparation_ms: what was done ahead for the next snapshot.
 
     After its input has ended a task stays to take part in checkpoints, so that a restored job
     finds the end of its sources again; it is closed with the whole job.
@@ -74,6 +78,7 @@ class Task:
         self.captured: list[SubtaskSnapshot] = []
         self.pace: Pace | None = None
         self.copies: LocalCopies | None = None
+        self.preparation_ms = 0.0
 
     @property
     def source(self) -> SourceOperator | None:
@@ -190,6 +195,19 @@ class Task:
 
     # -- checkpoints
 
+    def prepare_snapshot(self, message: TriggerCheckpoint) -> Iterator[None]:
+        """Let the stores work ahead; see `KeyedStateBackend.prepare_snapshot`."""
+        for operator in self.operators:
+            backend = operator.context.keyed_backend
+            if backend is None:
+                continue
+            backend.current_key = NO_KEY
+            try:
+                yield from backend.prepare_snapshot(message.checkpoint_id, message.options)
+            except Exception as error:  # noqa: BLE001 - raised again with the place
+                operator_id = operator.context.operator_id
+                self._fail_checkpoint(error, message.checkpoint_id, operator_id)
+
     def process_barrier(self, barrier: CheckpointBarrier) -> None:
         """Hand the barrier on and capture the state; the writing is left to the worker.
 
@@ -259,7 +277,7 @@ class Task:
                 for part in snapshot.parts():
                     part.cancel()
                     part.release()
-            self._fail_checkpoint(error, barrier, captured[-1].operator_id)
+            self._fail_checkpoint(error, barrier.checkpoint_id, captured[-1].operator_id)
         self.captured.append(
             SubtaskSnapshot(
                 barrier.checkpoint_id,
@@ -273,12 +291,14 @@ class Task:
                 (self._clock.monotonic() - started) * 1000,
                 in_flight,
                 copies,
+                self.preparation_ms,
             )
         )
+        self.preparation_ms = 0.0
 
     def _fail_checkpoint(
-        self, error: Exception, barrier: CheckpointBarrier, operator_id: bytes
-    ) -> None:
+        self, error: Exception, checkpoint_id: int, operator_id: bytes
+    ) -> NoReturn:
         if isinstance(error, UserCodeError):
             raise error
         name = next(
@@ -288,10 +308,10 @@ class Task:
         )
         if isinstance(error, MillpondError):
             error.context.setdefault("operator", name)
-            error.context.setdefault("checkpoint", barrier.checkpoint_id)
+            error.context.setdefault("checkpoint", checkpoint_id)
             raise error
         raise CheckpointDeclinedError(
-            f"Could not perform checkpoint {barrier.checkpoint_id}: {error}.",
+            f"Could not perform checkpoint {checkpoint_id}: {error}.",
             operator=name,
             subtask=f"{self.subtask_index + 1}/{self.vertex.parallelism}",
         ) from error

@@ -36,6 +36,7 @@ class UrgentCheckpoints:
         look: called before the inbox is looked at, at most every 10 ms; lets a job manager on the
             same thread trigger checkpoints.
         act: handles a message now.
+        interrupted: called afterwards, for checkpoints that are being prepared.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class UrgentCheckpoints:
         inbox: deque[ToWorker],
         look: Callable[[], None],
         act: Callable[[ToWorker], None],
+        interrupted: Callable[[UrgentCheckpoints], None],
         timeout_ms: int,
     ) -> None:
         self._clock = clock
         self._inbox = inbox
         self._look = look
         self._act = act
+        self._interrupted = interrupted
         self._timeout_ms = timeout_ms
         self._next = clock.monotonic() + _LOOK_SECONDS
 
@@ -76,11 +79,13 @@ class UrgentCheckpoints:
             return
         self._look()
         inbox = self._inbox
-        while inbox and self._is_urgent(inbox[0]):
+        while inbox and self.is_urgent(inbox[0]):
             self._act(inbox.popleft())
+        self._interrupted(self)
         self._next = self._clock.monotonic() + _LOOK_SECONDS
 
-    def _is_urgent(self, message: ToWorker) -> bool:
+    def is_urgent(self, message: ToWorker) -> bool:
+        """Return whether a message is acted on in the middle of a cycle."""
         if isinstance(message, NotifyComplete | NotifyAborted):
             return True
         return (

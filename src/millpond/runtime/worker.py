@@ -40,6 +40,7 @@ from millpond.runtime.message import (
 from millpond.runtime.metric_reporters import MetricReporters
 from millpond.runtime.restore_progress import RestoreTracker
 from millpond.runtime.settings import RuntimeSettings
+from millpond.runtime.snapshot_preparation import SnapshotPreparation
 from millpond.runtime.source_alignment import SourceAlignment
 from millpond.runtime.state_store import open_state_store
 from millpond.runtime.task_builder import TaskSurroundings, build_tasks
@@ -99,6 +100,7 @@ class Worker:
         self.look: Callable[[], None] | None = None
         self.is_working = False
         self._urgent: UrgentCheckpoints | None = None
+        self._preparation = SnapshotPreparation(clock, RuntimeSettings.of({}).checkpoint_timeout_ms)
         self._codec: InFlightCodec | None = None
         self._copies: LocalCopies | None = None
         self._store: StateStore | None = None
@@ -172,6 +174,7 @@ class Worker:
         restoring = None
         if deploy.restore is not None:
             restoring = RestoreTracker(deploy.restore, self._clock, self._send)
+        self._preparation = SnapshotPreparation(self._clock, settings.checkpoint_timeout_ms)
         metrics = MetricRegistry()
         if settings.local_recovery:
             directory = local_state_directory(deploy.configuration, deploy.job_id)
@@ -209,7 +212,12 @@ class Worker:
         if UrgentCheckpoints.allowed(settings, deploy.graph):
             self._codec = InFlightCodec(deploy.graph)
             self._urgent = UrgentCheckpoints(
-                self._clock, self.inbox, self._look, self._act, settings.aligned_timeout_ms
+                self._clock,
+                self.inbox,
+                self._look,
+                self._act,
+                self._interrupted,
+                settings.aligned_timeout_ms,
             )
             self._urgent.set_pace(self._tasks)
         self._send(Running(round((self._clock.monotonic() - started) * 1000)))
@@ -249,6 +257,8 @@ class Worker:
             for task in self._tasks:
                 task.end_batch()
         self._start_writing()
+        if self._preparation.first is not None:
+            moved |= self._prepare()
         self._report_progress()
         ended = bool(self._tasks) and all(task.ended for task in self._tasks)
         if ended and not moved and not self._input_ended:
@@ -283,6 +293,30 @@ class Worker:
     # -- checkpoints
 
     def _trigger(self, message: TriggerCheckpoint) -> None:
+        self._preparation.add(message)
+        self._prepare()
+
+    def _prepare(self, urgent: UrgentCheckpoints | None = None) -> bool:
+        """Go on preparing, and send the barriers that are due; return whether there are any.
+
+        In the middle of a cycle `urgent` says which may overtake; the others wait for its end.
+        """
+        preparation = self._preparation
+        had_work = False
+        while (message := preparation.first) is not None:
+            had_work = True
+            if not preparation.work(self._tasks):
+                break
+            if urgent is None:
+                self._send_barrier(message)
+            elif urgent.is_urgent(message):
+                self._overtake(message)
+            else:
+                break
+            preparation.remove(message.checkpoint_id)
+        return had_work
+
+    def _send_barrier(self, message: TriggerCheckpoint) -> None:
         barrier = _barrier_of(message)
         # Every channel is empty between cycles: one pass brings the barrier to every task.
         for task in self._tasks:
@@ -299,9 +333,17 @@ class Worker:
 
     def _act(self, message: ToWorker) -> None:
         """Act on an urgent message in the middle of a cycle."""
-        if not isinstance(message, TriggerCheckpoint):
+        if isinstance(message, TriggerCheckpoint):
+            # `_interrupted` takes it up at once.
+            self._preparation.add(message)
+        else:
             self._dispatch(message)
-            return
+
+    def _interrupted(self, urgent: UrgentCheckpoints) -> None:
+        if self._preparation.first is not None:
+            self._prepare(urgent)
+
+    def _overtake(self, message: TriggerCheckpoint) -> None:
         barrier = _barrier_of(message)
         assert self._codec is not None
         for task in self._tasks:
@@ -341,6 +383,7 @@ class Worker:
         )
 
     def _abort(self, checkpoint_id: int) -> None:
+        self._preparation.remove(checkpoint_id)
         if self._copies is not None:
             self._copies.give_up(checkpoint_id)
         for snapshot, _ in self._writing:

@@ -41,6 +41,8 @@ from millpond.testing.backend_harness import BackendHarness, at_key, state_of
 from millpond.testing.state_model import TTL_MS, StateModel, state_descriptors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from millpond.formats.handles import KeyedHandle
     from millpond.state.contract.keyed_backend import KeyedStateBackend, StateStore
 
@@ -77,6 +79,7 @@ class StateStoreMachine(RuleBasedStateMachine):
         self._model = StateModel()
         self._subtasks: list[KeyedStateBackend] = self._harness.subtasks(1)
         self._checkpoint_id = 0
+        self._preparing: list[Iterator[None]] = []
         self._in_flight: list[_InFlight] = []
         self._completed: list[tuple[list[KeyedHandle | None], StateModel]] = []
 
@@ -344,6 +347,17 @@ class StateStoreMachine(RuleBasedStateMachine):
         for backend in self._subtasks:
             backend.end_batch()
 
+    @rule(pieces=st.integers(0, 8))
+    def prepare_checkpoint(self, pieces: int) -> None:
+        """Let all subtasks work ahead of the next snapshot, perhaps not to the end."""
+        if not self._preparing:
+            self._preparing = [
+                backend.prepare_snapshot(self._checkpoint_id + 1, self.snapshot_options())
+                for backend in self._subtasks
+            ]
+        for _ in range(pieces):
+            self._preparing = [each for each in self._preparing if next(each, self) is not self]
+
     @precondition(lambda self: len(self._in_flight) < 3)
     @rule()
     def start_checkpoint(self) -> None:
@@ -353,6 +367,7 @@ class StateStoreMachine(RuleBasedStateMachine):
             backend.snapshot(self._checkpoint_id, self._harness.snapshots, self.snapshot_options())
             for backend in self._subtasks
         ]
+        self._preparing = []
         self._in_flight.append(_InFlight(self._checkpoint_id, snapshots, self._model.copy()))
 
     @precondition(lambda self: self._in_flight)
@@ -423,6 +438,7 @@ class StateStoreMachine(RuleBasedStateMachine):
                 snapshot.cancel()
                 snapshot.release()
         self._in_flight = []
+        self._preparing = []
 
     # -- everything at once
 

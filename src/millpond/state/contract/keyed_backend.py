@@ -146,6 +146,15 @@ class KeyedStateBackend(ABC):
         The handle is None when there is no state at all.
         """
 
+    def prepare_snapshot(self, checkpoint_id: int, options: SnapshotOptions) -> Iterator[None]:
+        """Work ahead of a snapshot that is due soon, so that `snapshot` takes less time.
+
+        Yield after each piece of a few ms: records are processed, timers fire and batches end in
+        between. The iterator may be left unfinished, be asked for several times before the
+        snapshot, or be followed by none.
+        """
+        return iter(())
+
     def end_batch(self) -> None:
         """Do bounded work between batches: merge back, evict, expire."""
 

@@ -139,6 +139,11 @@ class Snapshot(ABC, Generic[ResultT]):
         """Return the names of broadcast states in which a value is None."""
         return ()
 
+    @property
+    def stopped_seconds(self) -> float:
+        """How long the task had to wait for the snapshot after the capture, once it is written."""
+        return 0.0
+
     @abstractmethod
     def write(self) -> ResultT:
         """Write everything and return the handle."""

@@ -29,6 +29,7 @@ from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind
 from millpond.state.contract.ttl import TtlPolicy, stored_definition
 from millpond.state.contract.ttl_states import ttl_state
 from millpond.state.rocksdb.database import DEFAULT_COLUMN_FAMILY, Database
+from millpond.state.rocksdb.early_write_back import EarlyWriteBack
 from millpond.state.rocksdb.full_snapshot import CapturedRows, FullSnapshot
 from millpond.state.rocksdb.incremental_snapshot import IncrementalSnapshot, UploadedFiles
 from millpond.state.rocksdb.list_state import RocksDBListState
@@ -212,6 +213,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         if stored.kind == StateKind.LIST and not table.element_rows:
             self._split_lists(table)
         table.stored = self._make_state(stored, table)
+        table.early = EarlyWriteBack(table.stored, self.parameters.clock)
         table.state = table.stored
         if definition.ttl is not None:
             table.state = ttl_state(definition, table.stored, self)
@@ -301,19 +303,28 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         """Return how many (key, namespace) pairs have the state; scans."""
         return sum(1 for _ in self._stored(state_name).slots())
 
+    def prepare_snapshot(self, checkpoint_id: int, options: SnapshotOptions) -> Iterator[None]:
+        """Write changed objects back, as far as that makes the pause shorter."""
+        for table in tuple(self._tables.values()):
+            if table.early is not None and not self._database.is_held:
+                yield from table.early.steps(checkpoint_id)
+
     def snapshot(
         self, checkpoint_id: int, streams: SnapshotStreams, options: SnapshotOptions
     ) -> Snapshot[KeyedHandle | None]:
-        """Write the caches back and capture: hard links if incremental or native, else cursors."""
+        """Write the caches back and capture: hard links if incremental or native, else cursors.
+
+        The links are made by the thread that writes; until then the database is not written to.
+        """
         self._flush()
         native = options.kind is SnapshotKind.SAVEPOINT and options.format is SavepointFormat.NATIVE
         incremental = options.kind is SnapshotKind.CHECKPOINT and options.incremental
         if not self._tables or not (native or incremental):
             return self._full_snapshot(checkpoint_id, streams)
         path = self._directory / f"chk-{checkpoint_id}-{uuid.uuid4()}"
-        self._database.checkpoint(path)
         return IncrementalSnapshot(
             path,
+            self._database.checkpoint_later(path),
             write_keyed_header(self._header(native=True)),
             self.parameters.key_group_range,
             self._uploaded,
@@ -374,7 +385,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         for table in self._tables.values():
             if table.stored is not None:
                 table.stored.end_batch()
-            if table.sweep is not None:
+            if table.sweep is not None and not self._database.is_held:
                 if now_ms is None:
                     now_ms = self.parameters.clock.now_ms()
                 table.sweep.step(now_ms)

@@ -17,6 +17,7 @@ from millpond.errors import ConfigurationError, StateStoreError
 from millpond.state.rocksdb.column_family import ColumnFamily
 from millpond.state.rocksdb.cursor import ClosedObject, Cursor, prefix_end
 from millpond.state.rocksdb.database_error import is_write_stall, store_error
+from millpond.state.rocksdb.deferred_links import DeferredLinks
 from millpond.state.rocksdb.native_options import column_family_options, database_options
 from millpond.state.rocksdb.options_file import read_options_file
 from millpond.state.rocksdb.settings import (
@@ -154,6 +155,7 @@ class Database:
         self._buffers = buffers
         self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
         self._families: dict[str, ColumnFamily] = {}
+        self._deferred: DeferredLinks | None = None
         self._family_settings = {DEFAULT_COLUMN_FAMILY: ColumnFamilySettings(), **families}
         self._check_families_named()
         options = {
@@ -237,6 +239,7 @@ class Database:
         Raises:
             StateStoreError: it exists, or the disk is full.
         """
+        self._settle()
         options = column_family_options(self._binding, settings, self._buffers)
         try:
             self._database.create_column_family(name, options)
@@ -247,6 +250,7 @@ class Database:
 
     def drop_column_family(self, name: str) -> None:
         """Drop a family and its rows."""
+        self._settle()
         # In this order: closing the handle of a dropped family raises.
         self._families.pop(name).release()
         del self._family_settings[name]
@@ -259,6 +263,7 @@ class Database:
         self, handle: Any, rows: Sequence[tuple[bytes, bytes | None]], *, ranges: bool = False
     ) -> None:
         """Write one batch; `ColumnFamily.write` and `delete_range` call it."""
+        self._settle()
         pause_seconds = _FIRST_STALL_PAUSE_SECONDS
         waited_seconds = 0.0
         while True:
@@ -309,9 +314,27 @@ class Database:
 
     def ingest(self, family: Any, files: Sequence[Path]) -> None:
         """Move sorted files into a family; `ColumnFamily.ingest` calls it."""
+        self._settle()
         options = self._binding.IngestExternalFileOptions()
         options.set_move_files(True)
         family.ingest_external_file([str(file) for file in files], options)
+
+    def checkpoint_later(self, path: Path) -> DeferredLinks:
+        """Promise what `checkpoint` does, as of now; what writes to the database waits for it."""
+        self._settle()
+        self._deferred = DeferredLinks(path, self.checkpoint, self._clock)
+        return self._deferred
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the next write would have to wait for `checkpoint_later`."""
+        return self._deferred is not None and not self._deferred.is_over
+
+    def _settle(self) -> None:
+        deferred = self._deferred
+        if deferred is not None:
+            deferred.settle()
+            self._deferred = None
 
     def checkpoint(self, path: Path) -> None:
         """Make a consistent copy of all files by hard links, in a directory that does not exist.
@@ -362,6 +385,8 @@ class Database:
         if self.closed:
             return
         _open_databases.discard(self)
+        if self._deferred is not None:
+            self._deferred.cancel()
         for cursor in list(self._cursors):
             cursor.close()
         # A handle that stays open would keep the database and its lock alive.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from millpond.state.contract.key_group import KeyGroupRange
     from millpond.state.contract.snapshot import SnapshotStreams
+    from millpond.state.rocksdb.deferred_links import DeferredLinks
 
 __all__ = ("IncrementalSnapshot", "UploadedFiles")
 
@@ -66,11 +67,12 @@ class UploadedFiles:
 
 @final
 class IncrementalSnapshot(Snapshot[KeyedHandle | None]):
-    """A directory of hard links, made at the barrier and removed by `release`."""
+    """A directory of hard links to the files of the barrier, removed by `release`."""
 
     def __init__(
         self,
         directory: Path,
+        links: DeferredLinks,
         header: bytes,
         key_groups: KeyGroupRange,
         uploaded: UploadedFiles,
@@ -87,6 +89,7 @@ class IncrementalSnapshot(Snapshot[KeyedHandle | None]):
         savepoints, all files are uploaded for this snapshot alone, under that backend id.
         """
         self._directory = directory
+        self._links = links
         self._header = header
         self._key_groups = key_groups
         self._uploaded = uploaded
@@ -100,6 +103,10 @@ class IncrementalSnapshot(Snapshot[KeyedHandle | None]):
 
     def write(self) -> KeyedHandle:
         """Upload the files that no confirmed checkpoint has, and the meta stream."""
+        self._check_cancelled()
+        self._links.make()
+        # A cancellation may have been what kept the links from being made.
+        self._check_cancelled()
         names = sorted(path.name for path in self._directory.iterdir())
         sorted_files = [name for name in names if name.endswith(".sst")]
         others = [
@@ -154,9 +161,16 @@ class IncrementalSnapshot(Snapshot[KeyedHandle | None]):
     def cancel(self) -> None:
         """Make `write` stop before its next file."""
         self._cancelled.set()
+        self._links.cancel()
+
+    @property
+    def stopped_seconds(self) -> float:
+        """How long writes waited for the links."""
+        return self._links.waited_seconds
 
     def release(self) -> None:
         """Remove the hard links."""
+        self._links.cancel()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _check_cancelled(self) -> None:

@@ -208,6 +208,33 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         self._loaded += self._appended
         self._appended = 0
 
+    def changed_parts(self) -> list[Any]:
+        """Return the slots whose lists have changed."""
+        tails = self._tails
+        return [*tails, *(slot for slot in self._cleared if slot not in tails)]
+
+    def count_changed(self, parts: Iterable[Any]) -> int:
+        """Return how many of the slots have changed lists."""
+        tails, cleared = self._tails, self._cleared
+        return sum(slot in tails or slot in cleared for slot in parts)
+
+    def write_back(self, parts: Iterable[Any]) -> None:
+        """Write what was added to the lists of some slots, and remove what was cleared."""
+        tails, cleared, appended = self._tails, self._cleared, self._appended
+        slots = list(parts)
+        self._tails = {slot: tails.pop(slot) for slot in slots if slot in tails}
+        self._cleared = {slot: cleared.pop(slot) for slot in slots if slot in cleared}
+        self._appended = sum(len(tail) + _LIST_ELEMENTS for tail in self._tails.values())
+        left = appended - self._appended
+        try:
+            self.flush()
+        finally:
+            # Nothing is left of the part, unless it failed.
+            self._appended += left
+            tails.update(self._tails)
+            cleared.update(self._cleared)
+            self._tails, self._cleared = tails, cleared
+
     def _make_room(self) -> None:
         """Write what waits; drop the lists only when they are too many for the cache."""
         self.flush()

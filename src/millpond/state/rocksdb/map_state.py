@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, final
 
 from millpond.datastream.state import MapState
 from millpond.errors import FormatError, SerializationError, StateTypeError
@@ -25,7 +25,17 @@ __all__ = ("RocksDBMapState",)
 _INT: Final = struct.Struct(">i")
 _SHORT_MAP: Final = 64
 
+# Entries of a map that are written back in one go; the stop that this causes takes about 1 ms.
+_LARGEST_PART: Final = 256
+
 _Entries = dict[Any, Any]
+
+
+class _Part(NamedTuple):
+    """Some changed entries of a large map."""
+
+    slot: Any
+    keys: list[Any]
 
 
 @final
@@ -323,6 +333,60 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
             known.update(entries)
         self._dirty.clear()
         self._cleared.clear()
+
+    def changed_parts(self) -> list[Any]:
+        """Return the slots with changed entries; of large maps pieces."""
+        dirty, cleared = self._dirty, self._cleared
+        parts: list[Any] = [slot for slot in cleared if slot not in dirty]
+        for slot, entries in dirty.items():
+            if len(entries) <= _LARGEST_PART or slot in cleared:
+                parts.append(slot)
+            else:
+                keys = list(entries)
+                parts += [
+                    _Part(slot, keys[start : start + _LARGEST_PART])
+                    for start in range(0, len(keys), _LARGEST_PART)
+                ]
+        return parts
+
+    def count_changed(self, parts: Iterable[Any]) -> int:
+        """Return how many of the parts have changed entries; of a piece its first one counts."""
+        dirty, cleared = self._dirty, self._cleared
+        return sum(
+            part.keys[0] in dirty.get(part.slot, ())
+            if type(part) is _Part
+            else part in dirty or part in cleared
+            for part in parts
+        )
+
+    def write_back(self, parts: Iterable[Any]) -> None:
+        """Write the changed entries of some parts."""
+        dirty, cleared = self._dirty, self._cleared
+        part_dirty: dict[Any, _Entries] = {}
+        part_cleared: dict[Any, None] = {}
+        for part in parts:
+            slot = part.slot if type(part) is _Part else part
+            if slot in cleared:
+                part_cleared[slot] = cleared.pop(slot)
+            entries = dirty.get(slot)
+            if entries is None:
+                continue
+            if type(part) is not _Part or slot in part_cleared:
+                part_dirty.setdefault(slot, {}).update(dirty.pop(slot))
+                continue
+            taken = {key: entries.pop(key) for key in part.keys if key in entries}
+            part_dirty.setdefault(slot, {}).update(taken)
+            if not entries:
+                del dirty[slot]
+        self._dirty, self._cleared = part_dirty, part_cleared
+        try:
+            self.flush()
+        finally:
+            # Nothing is left of the parts, unless it failed.
+            for slot, entries in self._dirty.items():
+                dirty[slot] = {**entries, **dirty.get(slot, {})}
+            cleared.update(self._cleared)
+            self._dirty, self._cleared = dirty, cleared
 
     def evict(self) -> None:
         """Flush and keep only what was changed."""

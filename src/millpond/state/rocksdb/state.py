@@ -134,6 +134,18 @@ class RocksDBState:
         """Write what the cache holds back; the objects stay cached."""
 
     @abstractmethod
+    def changed_parts(self) -> list[Any]:
+        """Return what `flush` would write, in parts: slots, or pieces of what a large one holds."""
+
+    @abstractmethod
+    def count_changed(self, parts: Iterable[Any]) -> int:
+        """Return how many of the parts have changes that are not written."""
+
+    @abstractmethod
+    def write_back(self, parts: Iterable[Any]) -> None:
+        """Write the changes of some parts; the objects stay cached. Those without are left out."""
+
+    @abstractmethod
     def evict(self) -> None:
         """Flush and drop objects that were not written since the last time."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.ttl import TtlPolicy
     from millpond.state.rocksdb.database import ColumnFamily
+    from millpond.state.rocksdb.early_write_back import EarlyWriteBack
     from millpond.state.rocksdb.state import RocksDBState
     from millpond.state.rocksdb.ttl_sweep import TtlSweep
 
@@ -54,6 +55,7 @@ class StateTable:
     state: Any = None
     ttl: TtlPolicy | None = None
     sweep: TtlSweep | None = None
+    early: EarlyWriteBack | None = None
 
     def header_meta(self, *, native: bool) -> StateMeta:
         """Return the entry for a snapshot's header; native ones say how lists are stored."""

@@ -13,7 +13,7 @@ from millpond.state.rocksdb.object_size import object_bytes
 from millpond.state.rocksdb.state import MISSING, RocksDBState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.keyed_backend import KeyedStateBackend
@@ -173,6 +173,26 @@ class ValueRows(RocksDBState):
         self._write(dirty)
         self._cache.absorb(dirty, self._capacity)
         dirty.clear()
+        self.limit_cache(self._cache_bytes)
+
+    def changed_parts(self) -> list[Any]:
+        """Return the slots with changed values, those that were changed first in front."""
+        return list(self._dirty)
+
+    def count_changed(self, parts: Iterable[Any]) -> int:
+        """Return how many of the slots have a changed value."""
+        return sum(map(self._dirty.__contains__, parts))
+
+    def write_back(self, parts: Iterable[Any]) -> None:
+        """Write the changed values of some slots."""
+        dirty = self._dirty
+        piece = {slot: dirty[slot] for slot in parts if slot in dirty}
+        if not piece:
+            return
+        self._write(piece)
+        self._cache.absorb(piece, self._capacity)
+        for slot in piece:
+            del dirty[slot]
         self.limit_cache(self._cache_bytes)
 
     def evict(self) -> None:

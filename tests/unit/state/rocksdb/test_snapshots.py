@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millpond.common.time import Time
 from millpond.common.typeinfo import Types
-from millpond.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
+from millpond.datastream.state import (
+    ListStateDescriptor,
+    MapStateDescriptor,
+    StateTtlConfig,
+    ValueStateDescriptor,
+)
 from millpond.errors import (
     CheckpointDeclinedError,
     SavepointMismatchError,
@@ -201,6 +209,8 @@ def test_hard_links_are_removed_when_the_snapshot_is_released(harness: BackendHa
     backend = harness.create()
     _fill(backend, range(10))
     snapshot = harness.start_snapshot(backend)
+    _fill(backend, range(10))
+    backend._flush()
     assert len(list(backend.directory.glob("chk-*"))) == 1
     snapshot.cancel()
     with pytest.raises(CheckpointDeclinedError):
@@ -208,6 +218,130 @@ def test_hard_links_are_removed_when_the_snapshot_is_released(harness: BackendHa
     snapshot.release()
     assert list(backend.directory.glob("chk-*")) == []
     assert harness.snapshots.open_streams == 0
+
+
+def test_a_snapshot_that_is_cancelled_in_time_makes_no_links(harness: BackendHarness) -> None:
+    backend = harness.create()
+    _fill(backend, range(10))
+    snapshot = harness.start_snapshot(backend)
+    assert backend.database.is_held
+    snapshot.cancel()
+    assert not backend.database.is_held
+    backend._flush()
+    with pytest.raises(CheckpointDeclinedError):
+        snapshot.write()
+    snapshot.release()
+    assert list(backend.directory.glob("chk-*")) == []
+    _fill(backend, range(10, 20))
+    _check(harness.restored(backend), range(20))
+
+
+@pytest.mark.parametrize("write_early", [True, False])
+def test_what_is_written_before_the_links_are_made_is_not_in_them(
+    harness: BackendHarness, write_early: bool
+) -> None:
+    backend = harness.create()
+    _fill(backend, range(20))
+    snapshot = harness.start_snapshot(backend)
+    _fill(backend, range(10, 40))
+    _check(backend, range(10))
+    for key in range(10, 20):
+        with at_key(backend, key):
+            state_of(backend, MAP).clear()
+    assert backend.database.is_held
+    make = snapshot._links._make
+
+    def take_a_second(path: Path) -> None:
+        harness.clock.advance(1000)
+        make(path)
+
+    snapshot._links._make = take_a_second
+    if write_early:
+        # As when the caches are full: whoever writes makes the links first.
+        backend._flush()
+        assert not backend.database.is_held
+    handle = snapshot.write()
+    snapshot.release()
+    assert snapshot.stopped_seconds == (1.0 if write_early else 0.0)
+    restored = harness.create([handle])
+    _check(restored, range(20))
+    assert restored.entry_count("value") == 20
+    second = _take(harness, backend)
+    assert harness.create([second]).directory
+    _check(backend, range(20, 40))
+
+
+def test_a_writer_waits_for_the_thread_that_makes_the_links(harness: BackendHarness) -> None:
+    backend = harness.create()
+    _fill(backend, range(20))
+    snapshot = harness.start_snapshot(backend)
+    is_making, may_go_on = threading.Event(), threading.Event()
+    make = snapshot._links._make
+
+    def slowly(path: Path) -> None:
+        is_making.set()
+        assert may_go_on.wait(10)
+        harness.clock.advance(1000)
+        make(path)
+
+    snapshot._links._make = slowly
+    with ThreadPoolExecutor(2) as executor:
+        writing = executor.submit(snapshot.write)
+        assert is_making.wait(10)
+        # Does not wait, and comes too late.
+        snapshot._links.cancel()
+        _fill(backend, range(20, 40))
+        assert backend.database.is_held
+        flushing = executor.submit(backend._flush)
+        assert not flushing.done()
+        may_go_on.set()
+        flushing.result(10)
+        handle = writing.result(10)
+    snapshot.release()
+    _check(harness.create([handle]), range(20))
+
+
+def test_links_that_fail_fail_the_snapshot_and_not_who_writes(harness: BackendHarness) -> None:
+    backend = harness.create()
+    _fill(backend, range(20))
+    snapshot = harness.start_snapshot(backend)
+
+    def fail(path: Path) -> None:
+        raise StateStoreError("No space left on device.", path=path)
+
+    snapshot._links._make = fail
+    _fill(backend, range(20, 40))
+    backend._flush()
+    for _ in range(2):
+        with pytest.raises(StateStoreError, match="No space left"):
+            snapshot.write()
+    snapshot.release()
+    _check(harness.restored(backend), range(40))
+
+
+def test_nothing_expired_is_removed_while_links_are_due(tmp_path: Path) -> None:
+    options = SnapshotOptions(incremental=True)
+    harness = BackendHarness(RocksDBStateStore(), tmp_path, options=options)
+    backend = harness.create()
+    descriptor = ValueStateDescriptor("value", Types.LONG())
+    descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.milliseconds(100)).build())
+    state = state_of(backend, descriptor)
+    for key in range(20):
+        with at_key(backend, key):
+            state.update(key)
+    backend.end_batch()
+    snapshot = harness.start_snapshot(backend)
+    for _ in range(5):
+        harness.clock.advance(1000)
+        backend.end_batch()
+    assert backend.database.is_held
+    snapshot.write()
+    snapshot.release()
+    for _ in range(5):
+        harness.clock.advance(1000)
+        backend.end_batch()
+    assert backend.entry_count("value") == 0
+    harness.close()
 
 
 def test_a_full_snapshot_shows_the_state_of_the_barrier(harness: BackendHarness) -> None:
