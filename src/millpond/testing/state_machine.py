@@ -350,11 +350,9 @@ class StateStoreMachine(RuleBasedStateMachine):
     @rule(pieces=st.integers(0, 8))
     def prepare_checkpoint(self, pieces: int) -> None:
         """Let all subtasks work ahead of the next snapshot, perhaps not to the end."""
+        next_one = self._checkpoint_id + 1, self.snapshot_options()
         if not self._preparing:
-            self._preparing = [
-                backend.prepare_snapshot(self._checkpoint_id + 1, self.snapshot_options())
-                for backend in self._subtasks
-            ]
+            self._preparing = [each.prepare_snapshot(*next_one) for each in self._subtasks]
         for _ in range(pieces):
             self._preparing = [each for each in self._preparing if next(each, self) is not self]
 
@@ -437,8 +435,7 @@ class StateStoreMachine(RuleBasedStateMachine):
             for snapshot in checkpoint.snapshots:
                 snapshot.cancel()
                 snapshot.release()
-        self._in_flight = []
-        self._preparing = []
+        self._in_flight, self._preparing = [], []
 
     # -- everything at once
 
