@@ -2,9 +2,12 @@
 
 As in Java's figures, a tenth of the keys is rewritten before each snapshot, and files go to a
 local directory without a job around them. Writing and restoring are CPU time of the calling thread.
-The pause is wall time, for on RocksDB waiting for its flush counts; so is the foreground: updates a
-second while another thread writes the snapshot, by those a second just before. Other work on the
-machine lengthens both.
+The pause is wall time; so is the foreground: updates a second while another thread writes the
+snapshot, by those a second just before. Other work on the machine lengthens both.
+
+As a job does, stores that can prepare do so first, in slices between batches. The longest stop is
+measured with updates going on from the trigger to the end of the writing: the longest of these
+slices, of the pause, and of what a batch of updates took longer than the median batch before.
 """
 
 from __future__ import annotations
@@ -14,14 +17,19 @@ import tempfile
 import threading
 from itertools import cycle, islice
 from pathlib import Path
+from statistics import fmean, median
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measurement import Measurement, Stopwatch
 from benchmarks.stores import open_backend
 from millpond.checkpoint.location import CheckpointLocation
 from millpond.checkpoint.reader import SnapshotSource
+from millpond.clock import SystemClock
 from millpond.common import Types
 from millpond.datastream.state import ValueStateDescriptor
+from millpond.runtime.message import TriggerCheckpoint
+from millpond.runtime.snapshot_preparation import SnapshotPreparation
 from millpond.state.contract.definition import StateDefinition
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 from millpond.state.contract.namespace import VOID
@@ -106,7 +114,7 @@ def _case(
             pauses.append(pause_s * 1000)
             writes.append(writing)
             sizes.append(written / 1e6)
-        foreground = [
+        runs = [
             _foreground(store, state, options, directory, checkpoint_id + 1 + turn, keys=entries)
             for turn in range(repeats)
         ]
@@ -140,7 +148,11 @@ def _case(
     )  # fmt: skip
     yield measurement("written", "MB", sizes, 3)
     yield Measurement(
-        "g", f"{name}: foreground", backend, "%", [100 * share for share in foreground],
+        "g", f"{name}: longest stop", backend, "ms", [1000 * stop for _, stop in runs],
+        target=100.0 if backend == "rocksdb" else None, note="with updates going on",
+    )  # fmt: skip
+    yield Measurement(
+        "g", f"{name}: foreground", backend, "%", [100 * share for share, _ in runs],
         target=50 if backend == "heap" else None, note="of the updates a second without a snapshot",
     )  # fmt: skip
     yield measurement(
@@ -169,6 +181,8 @@ def _snapshot(
     location = _location(directory, checkpoint_id, options)
     before = _size(directory)
     streams = location.streams()
+    for _ in _slices(store, options, location):
+        pass
     pause = Stopwatch()
     snapshot = store.snapshot(checkpoint_id, streams, options)
     pause.stop()
@@ -189,21 +203,28 @@ def _foreground(
     directory: Path,
     checkpoint_id: int,
     keys: int,
-) -> float:
-    """Return the share of the updates a second that is left while a thread writes a snapshot."""
+) -> tuple[float, float]:
+    """Return the share of the updates a second that is left while a thread writes a snapshot.
+
+    And the longest stop, in seconds.
+    """
     order = cycle(random.Random(checkpoint_id).sample(range(keys), keys // 5))
     ended = threading.Event()
 
-    def rate(batches: int | None) -> float:
-        done, watch = 0, Stopwatch()
-        while not ended.is_set() if batches is None else done < batches:
-            _write(store, state, islice(order, _BATCH))
-            done += 1
-        return done / watch.stop().wall_s
+    def batch() -> float:
+        started = perf_counter()
+        _write(store, state, islice(order, _BATCH))
+        return perf_counter() - started
 
-    alone = rate(400)
+    alone = [batch() for _ in range(400)]
+    usual = median(alone)
     location = _location(directory, checkpoint_id, options)
+    stops = [0.0]
+    for slice_s in _slices(store, options, location):
+        stops += [slice_s, batch() - usual]
+    started = perf_counter()
     snapshot = store.snapshot(checkpoint_id, location.streams(), options)
+    stops.append(perf_counter() - started)
 
     def write() -> None:
         try:
@@ -213,11 +234,41 @@ def _foreground(
 
     writer = threading.Thread(target=write)
     writer.start()
-    meanwhile = rate(None)
+    meanwhile = [batch()]
+    while not ended.is_set():
+        meanwhile.append(batch())
     writer.join()
     snapshot.release()
     store.notify_checkpoint_complete(checkpoint_id)
-    return meanwhile / alone
+    stops += [seconds - usual for seconds in meanwhile]
+    return fmean(alone) / fmean(meanwhile), max(stops)
+
+
+class _Task:
+    """What a preparation sees of a task."""
+
+    ended = False
+    preparation_ms = 0.0
+
+    def __init__(self, store: KeyedStateBackend) -> None:
+        self._store = store
+
+    def prepare_snapshot(self, message: TriggerCheckpoint) -> Iterator[None]:
+        return self._store.prepare_snapshot(message.checkpoint_id, message.options)
+
+
+def _slices(
+    store: KeyedStateBackend, options: SnapshotOptions, location: CheckpointLocation
+) -> Iterator[float]:
+    """Prepare as a worker does; yield the seconds of each slice, for what happens in between."""
+    preparation = SnapshotPreparation(SystemClock(), timeout_ms=600_000)
+    preparation.add(TriggerCheckpoint(location.checkpoint_id, 0, options, location))
+    tasks: Any = [_Task(store)]
+    is_due = False
+    while not is_due:
+        started = perf_counter()
+        is_due = preparation.work(tasks)
+        yield perf_counter() - started
 
 
 def _location(directory: Path, checkpoint_id: int, options: SnapshotOptions) -> CheckpointLocation:

@@ -172,7 +172,7 @@ def _snapshots(flink: Flink, *, quick: bool) -> Iterator[Comparison]:
     kinds = {(row.backend, row.kind) for row in SNAPSHOT_ROWS}
     ours = {
         (each.backend, each.name): each
-        for each in run_snapshots(quick=quick, repeats=2, entries=entries, only=kinds)
+        for each in run_snapshots(quick=quick, repeats=3, entries=entries, only=kinds)
     }
     for row in SNAPSHOT_ROWS:
         mine = ours[row.backend, f"{row.kind}: {row.figure}"]
