@@ -245,8 +245,9 @@ CANONICAL = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat.CANONICAL)
 class Recovering:
     """A window operator with several subtasks that can be replaced by restored ones."""
 
-    def __init__(self, directory, store, **spec):
+    def __init__(self, directory, store, held_entries=1 << 15, **spec):
         self.directory = directory
+        self.held_entries = held_entries
         self.spec = spec
         self.dropped = 0
         self.watermark_ms = MIN_WATERMARK
@@ -269,6 +270,8 @@ class Recovering:
             )
             for index in range(parallelism)
         ]
+        for subtask in self.subtasks:
+            subtask.backend.held_entries = self.held_entries
         if self.watermark_ms != MIN_WATERMARK:
             # Sources say again how far they were before the first record.
             assert self.watermark(self.watermark_ms) == []
@@ -353,9 +356,10 @@ def test_windows_recover(tmp_path, stores, examples, kind, combined):
         size=st.integers(1, 30),
         slide=st.integers(1, 30),
         lateness=st.sampled_from([0, 7, 60]),
+        held_entries=st.sampled_from([0, 2, 1 << 15]),
         script=recovering_steps(stores),
     )
-    def run(size, slide, lateness, script):
+    def run(size, slide, lateness, held_entries, script):
         slide = size if kind == "tumbling" else slide
         assigner = SlidingEventTimeWindows(size, slide, 0)
         model = TimeModel(size, slide, 0, lateness)
@@ -366,6 +370,7 @@ def test_windows_recover(tmp_path, stores, examples, kind, combined):
         operator = Recovering(
             tmp_path,
             stores[-1],
+            held_entries,
             assigner=assigner,
             reduce=(lambda a, b: a + b) if combined else None,
             window_function=Rows(),
@@ -447,9 +452,10 @@ def test_held_windows_recover(tmp_path, stores, examples, function, kind):
         size=st.integers(1, 30),
         slide=st.integers(1, 30),
         lateness=st.sampled_from([0, 0, 7]),
+        held_entries=st.sampled_from([0, 2, 1 << 15]),
         script=recovering_steps(stores),
     )
-    def run(size, slide, lateness, script):
+    def run(size, slide, lateness, held_entries, script):
         slide = size if kind == "tumbling" else slide
         assigner = SlidingEventTimeWindows(size, slide, 0)
         if kind == "tumbling":
@@ -458,17 +464,18 @@ def test_held_windows_recover(tmp_path, stores, examples, function, kind):
         operator = Aggregating(
             tmp_path,
             stores[-1],
+            held_entries,
             assigner=assigner,
             aggregate=function,
             allowed_lateness_ms=lateness,
             element_type=pair,
             accumulator_type=pair,
         )
-        held.extend(lateness == 0 and each.operator._panes for each in operator.subtasks)
+        held.extend(each.operator._panes is not None for each in operator.subtasks)
         try:
             check_recovering(operator, TimeModel(size, slide, 0, lateness), script)
         finally:
             operator.backends.close()
 
     run()
-    assert any(held)
+    assert all(held)

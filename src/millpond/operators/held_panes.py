@@ -1,13 +1,13 @@
-"""`HeldPanes`: the accumulators of windows that are open, outside the state until a snapshot."""
+"""`HeldPanes`: what windows that are open consist of, outside the state until a snapshot."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
+from millpond.operators.batch import MAX_WATERMARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Callable, Iterable
 
     from millpond.datastream.window import TimeWindow
     from millpond.operators.timer_service import InternalTimerService
@@ -15,84 +15,105 @@ if TYPE_CHECKING:
 
 __all__ = ("HeldPanes",)
 
-_MOST = 1 << 15
-_REST_BATCHES = 256
-
 
 @final
 class HeldPanes:
-    """Accumulators by window and key, none of them older than what the state has.
+    """Panes by window and key, none of them older than what the state has.
 
-    A window that ends before it is written back never enters the state and needs no timer, which
+    A window that ends before it is stored never enters the state and needs no timer, which
     saves most of what a window costs. Whoever is about to use the state itself, a snapshot above
-    all, has them written back before. They are few, so that a snapshot does not wait for long;
-    where they would be many, or the state is needed again and again, nothing is held for a while.
+    all, has panes stored before. When there are more than the backend allows all are stored, so
+    that a snapshot does not wait for long; then new ones are held again.
     """
 
-    __slots__ = ("_backend", "_panes", "_rest", "_stored_until", "_timers")
+    __slots__ = ("_backend", "_known", "_panes", "_restored", "_store", "_stored", "_timers")
 
-    def __init__(self, backend: KeyedStateBackend, timers: InternalTimerService) -> None:
+    def __init__(
+        self,
+        backend: KeyedStateBackend,
+        timers: InternalTimerService,
+        store: Callable[[TimeWindow, dict[Any, Any], set[Any]], None],
+    ) -> None:
+        """Hold nothing; ``store(window, panes, known)`` puts panes into the state.
+
+        The state had those of the keys in `known` before, and their timers.
+        """
         self._backend = backend
         self._timers = timers
+        self._store = store
         self._panes: dict[TimeWindow, dict[Any, Any]] = {}
-        self._rest = 0
-        # Windows that start later are not in the state. Restored timers say that some may be.
-        restored = timers.has_event_timers(MAX_WATERMARK)
-        self._stored_until: int = MAX_WATERMARK if restored else MIN_WATERMARK
+        self._known: dict[TimeWindow, set[Any]] = {}
+        # Windows of which the state has panes; after a restore it may have some of any.
+        self._stored: set[TimeWindow] = set()
+        self._restored = timers.has_event_timers(MAX_WATERMARK)
 
-    def begin_batch(self) -> bool:
-        """Return whether the records of a batch may be held."""
-        if self._rest:
-            self._rest -= 1
-            self._stored_until = MAX_WATERMARK  # the batch opens windows in the state
-        return not self._rest
+    def __len__(self) -> int:
+        return sum(map(len, self._panes.values()))
+
+    def count_elements(self) -> int:
+        """Return how many elements all panes have, which are lists."""
+        return sum(sum(map(len, panes.values())) for panes in self._panes.values())
 
     def of(self, window: TimeWindow) -> dict[Any, Any]:
-        """Return the accumulators of a window by key, to be read and written."""
+        """Return the panes of a window by key, to be read and written."""
         panes = self._panes.get(window)
         if panes is None:
             panes = self._panes[window] = {}
         return panes
 
-    def may_be_stored(self, window: TimeWindow) -> bool:
-        """Whether the state may have accumulators of a window."""
-        return window.start < self._stored_until
+    def is_stored(self, window: TimeWindow) -> bool:
+        """Return whether the state may have panes of a window."""
+        return self._restored or window in self._stored
 
-    def end_batch(self, entries: MutableMapping[Any, Any]) -> None:
-        """Write back if there are too many."""
-        if sum(map(len, self._panes.values())) > _MOST:
-            self.make_way(entries)
+    def expect_stored(self, window: TimeWindow) -> None:
+        """Say that somebody else puts panes of a window into the state."""
+        self._stored.add(window)
 
-    def due(self, watermark: int) -> Iterator[tuple[TimeWindow, list[tuple[Any, Any]]]]:
-        """Yield and forget the windows that end by a watermark, with (key, accumulator) pairs.
+    def took(self, window: TimeWindow, key: Any) -> None:
+        """Say that a pane which is now held was found in the state."""
+        known = self._known.get(window)
+        if known is None:
+            known = self._known[window] = set()
+        known.add(key)
 
-        They come in the order of the timers that they would have: time, then bytes of the key.
-        """
-        encode = self._backend.parameters.key_serializer.encode
-        for window in sorted(w for w in self._panes if w.max_timestamp() <= watermark):
-            pairs = list(self._panes.pop(window).items())
-            if len(pairs) > 1:
-                encoded = [encode(key) for key, _ in pairs]
-                order = sorted(range(len(pairs)), key=encoded.__getitem__)
-                pairs = [pairs[index] for index in order]
-            yield window, pairs
-        if not self._timers.has_event_timers(MAX_WATERMARK):
-            self._stored_until = MIN_WATERMARK
+    def due(self, watermark: int) -> list[TimeWindow]:
+        """Return the windows with held panes that end by a watermark, in that order."""
+        return sorted(window for window in self._panes if window.max_timestamp() <= watermark)
 
-    def make_way(self, entries: MutableMapping[Any, Any]) -> None:
-        """Write back, and hold nothing for a while."""
-        self.write_back(entries)
-        self._rest = _REST_BATCHES
-        self._stored_until = MAX_WATERMARK
+    def take(self, window: TimeWindow) -> list[tuple[Any, Any]]:
+        """Forget a window that was never stored; return (key, pane) in the order of timers."""
+        pairs = list(self._panes.pop(window).items())
+        if len(pairs) > 1:
+            encode = self._backend.parameters.key_serializer.encode
+            encoded = [encode(key) for key, _ in pairs]
+            order = sorted(range(len(pairs)), key=encoded.__getitem__)
+            pairs = [pairs[index] for index in order]
+        return pairs
 
-    def write_back(self, entries: MutableMapping[Any, Any]) -> None:
-        """Put everything into the state and set its timers."""
-        backend, register = self._backend, self._timers.register_event_time_timer
-        for window, panes in self._panes.items():
-            end = window.max_timestamp()
-            entries.update([((key, window), accumulator) for key, accumulator in panes.items()])
-            for backend.current_key in panes:
-                register(window, end)
-            if panes:
-                self._stored_until = max(self._stored_until, window.end)
-        self._panes.clear()
+    def store(self, window: TimeWindow) -> None:
+        """Put what is held of a window into the state."""
+        panes = self._panes.pop(window)
+        known = self._known.pop(window, set())
+        if panes:
+            self._stored.add(window)
+            self._store(window, panes, known)
+
+    def store_key(self, key: Any, windows: Iterable[TimeWindow]) -> None:
+        """Put what is held of a key into the state, which somebody uses for these windows."""
+        for window in windows:
+            panes = self._panes.get(window)
+            if panes is not None and key in panes:
+                self._store(window, {key: panes.pop(key)}, set())
+            self._stored.add(window)
+
+    def store_all(self) -> None:
+        """Put everything into the state."""
+        for window in list(self._panes):
+            self.store(window)
+
+    def fired(self, watermark: int) -> None:
+        """Forget the windows that have ended; all their timers have fired."""
+        if self._stored:
+            self._stored = {w for w in self._stored if w.max_timestamp() > watermark}
+        if self._restored:
+            self._restored = self._timers.has_event_timers(MAX_WATERMARK)

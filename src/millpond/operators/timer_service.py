@@ -12,7 +12,7 @@ from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE, NamespaceSerializer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from millpond.clock import Clock
     from millpond.state.contract.timer_queue import Timer, TimerQueue
@@ -98,12 +98,18 @@ class InternalTimerService:
                 fire(time, namespace)
         backend.current_key = NO_KEY
 
-    def poll_event_timers(self) -> list[Timer]:
-        """Remove and return the next timers that the watermark has reached, of one timestamp.
+    def register_event_time_timers(
+        self, namespace: Any, timestamp: int, keys: Iterable[Any]
+    ) -> None:
+        """Add a timer for each of some keys; `timestamp` is an int of 64 bits."""
+        self._event.add_all(timestamp, keys, namespace)
+
+    def poll_event_timers(self, up_to: int) -> list[Timer]:
+        """Remove and return the next timers up to a time, all of one timestamp.
 
         For operators that fire in a loop of their own; call it until it returns none.
         """
-        return self._event.poll(self.current_watermark)
+        return self._event.poll(up_to)
 
     def has_event_timers(self, up_to: int) -> bool:
         """Return whether a timer is set for a time up to this one."""

@@ -251,6 +251,10 @@ class WindowOperator(UserFunctionOperator):
         """Delete everything that is kept of a window."""
         self.contents.clear(state_window)
         self.clear_trigger(window)
+        self.clear_function(window)
+
+    def clear_function(self, window: Any) -> None:
+        """Have a process window function delete its state of a window."""
         function = self.function
         if isinstance(function, (ProcessWindowFunction, ProcessAllWindowFunction)):
             self._function_context.current_window = window

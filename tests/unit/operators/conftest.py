@@ -126,7 +126,8 @@ class WindowHarness:
         return self.operator.late_records_dropped.get_count()
 
     def rows(self) -> dict[str, int]:
-        """Return how many rows each state and timer queue has in its store, without the empty."""
+        """Return how many rows each state and timer queue would have in a snapshot, if any."""
+        self.operator.snapshot_state(1, 0)
         backend: Any = self.backend
         if isinstance(backend, RocksDBKeyedStateBackend):
             backend._flush()

@@ -12,7 +12,8 @@ from millpond.common import Configuration, Duration, Time, Types, WatermarkStrat
 from millpond.common.watermark_strategy import TimestampAssigner
 from millpond.datastream import AggregateFunction, MapFunction, StreamExecutionEnvironment
 from millpond.datastream.window import SlidingEventTimeWindows, TumblingEventTimeWindows
-from millpond.operators import held_panes
+from millpond.state.heap.backend import HeapKeyedStateBackend
+from millpond.state.rocksdb.backend import RocksDBKeyedStateBackend
 
 RECORD = Types.TUPLE([Types.LONG(), Types.LONG()])
 
@@ -87,6 +88,11 @@ def counted(store, assigner, tmp_path, interval="1 h", function=None):
         return list(results)
 
 
+def limit_held(monkeypatch, most):
+    for backend in (HeapKeyedStateBackend, RocksDBKeyedStateBackend):
+        monkeypatch.setattr(backend, "held_entries", most)
+
+
 def expected(size, slide):
     counts = Counter(
         (start, key)
@@ -99,13 +105,11 @@ def expected(size, slide):
 
 @pytest.mark.parametrize("store", ["hashmap", "rocksdb"])
 @pytest.mark.parametrize("interval", ["1 h", "10 ms"])
-@pytest.mark.parametrize("most", [1 << 15, 10])
-@pytest.mark.parametrize("rest", [256, 3])
+@pytest.mark.parametrize("most", [1 << 15, 10, 0])
 def test_windows_are_complete_however_often_they_are_written_back(
-    store, interval, most, rest, tmp_path, monkeypatch
+    store, interval, most, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(held_panes, "_MOST", most)
-    monkeypatch.setattr(held_panes, "_REST_BATCHES", rest)
+    limit_held(monkeypatch, most)
     tumbling = TumblingEventTimeWindows.of(Time.milliseconds(100))
     assert sorted(counted(store, tumbling, tmp_path, interval)) == expected(100, 100)
 
@@ -122,7 +126,6 @@ def test_windows_are_complete_after_a_failure(store, tmp_path, monkeypatch):
 def test_results_come_in_the_same_order_from_the_state_and_without_it(tmp_path, monkeypatch):
     sliding = SlidingEventTimeWindows.of(Time.milliseconds(100), Time.milliseconds(50))
     held = counted("hashmap", sliding, tmp_path)
-    monkeypatch.setattr(held_panes, "_MOST", 0)
-    monkeypatch.setattr(held_panes, "_REST_BATCHES", 1 << 30)
+    limit_held(monkeypatch, 0)
     assert counted("hashmap", sliding, tmp_path) == held
     assert sorted(held) == expected(100, 50)

@@ -121,6 +121,7 @@ def test_recovery(windows, tmp_path, program, before, after):
         first = BackendHarness(STORES[before](), tmp_path, key_type=key_type, options=CANONICAL)
         harness = windows(backends=first, **spec)
         emitted = run(harness, 0, cut)
+        harness.operator.snapshot_state(1, 0)
         handle = first.snapshot(harness.backend)
         # What happens after the snapshot must not be in it.
         run(harness, cut, None)
@@ -154,6 +155,7 @@ def test_processing_time_sessions_recover(windows, tmp_path, store):
     harness = windows(backends=first, **spec)
     harness.clock.set(100)
     harness.send_values([1], ["a"])
+    harness.operator.snapshot_state(1, 0)
     handle = first.snapshot(harness.backend)
     harness = windows(backends=first, restored=[handle], **spec)
     harness.clock.set(105)
@@ -173,6 +175,7 @@ def test_a_window_that_had_fired_fires_again_for_what_comes_before_the_watermark
     harness = windows(backends=backends, **spec)
     harness.send(("a", 1, 0))
     assert harness.watermark(50) == [1]
+    harness.operator.snapshot_state(1, 0)
     handle = backends.snapshot(harness.backend)
     harness = windows(backends=backends, restored=[handle], **spec)
     harness.send(("a", 2, 0))

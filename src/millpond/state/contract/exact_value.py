@@ -169,6 +169,27 @@ def _tuple(type_info: TupleTypeInfo) -> Callable[[Any], bool]:
     def check(value: Any) -> bool:
         return type(value) is tuple and len(value) == count and all(map(call, checks, value))
 
+    if count == 2:
+        # The commonest tuples; an iterator over their fields costs more than the checks.
+        first, second = checks
+
+        def check_pair(value: Any) -> bool:
+            return type(value) is tuple and len(value) == 2 and first(value[0]) and second(value[1])
+
+        return check_pair
+    if count == 3:
+        one, two, three = checks
+
+        def check_triple(value: Any) -> bool:
+            return (
+                type(value) is tuple
+                and len(value) == 3
+                and one(value[0])
+                and two(value[1])
+                and three(value[2])
+            )
+
+        return check_triple
     return check
 
 

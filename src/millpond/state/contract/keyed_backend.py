@@ -89,9 +89,14 @@ class KeyedStateBackend(ABC):
     Only the task thread calls it. The operator sets `current_key` before each call of user code
     (a plain attribute: per record it must cost no call) and NO_KEY afterwards; state objects read
     it. A state object also has `current_namespace`, which window operators set.
+
+    Attributes:
+        held_entries: how many entries an operator may keep outside the state between snapshots;
+            they are put there while a barrier waits, and take memory that no store counts.
     """
 
     current_key: Any
+    held_entries: int = 1 << 16
 
     def __init__(self, parameters: KeyedBackendParameters) -> None:
         self.parameters = parameters

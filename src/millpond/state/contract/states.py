@@ -68,6 +68,14 @@ class SupportsEntries(Protocol):
         Keyed by the user's key where the namespace is VOID, else by (key, namespace). Only
         ``get(key)``, ``mapping[key] = value`` and ``update(pairs)`` with values that are not None
         may be used, and nothing checks that they fit the declared type before the next snapshot.
-        The mapping may be another one in the next batch.
+        The mapping may be another one in the next batch. The values of a map state are
+        dictionaries, which are not changed, but replaced by others that are not empty.
+        """
+        ...
+
+    def take(self, slots: Iterable[Any]) -> list[Any]:
+        """Remove entries and return their values in order, None where there is none.
+
+        `slots` are keys of the mapping of `entries`.
         """
         ...

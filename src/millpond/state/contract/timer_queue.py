@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ("Timer", "TimerQueue")
 
@@ -27,6 +27,11 @@ class TimerQueue(ABC):
     @abstractmethod
     def add(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Add a timer; adding one that is there changes nothing. O(log n)."""
+
+    def add_all(self, timestamp: int, keys: Iterable[Any], namespace: Any) -> None:
+        """Add a timer of each key, all with one timestamp and namespace; cheap."""
+        for key in keys:
+            self.add(timestamp, key, namespace)
 
     @abstractmethod
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.state.contract.timer_queue import Timer, TimerQueue
 from millpond.state.heap.change_log import ChangeLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from millpond.state.heap.timer_queue import HeapTimerQueue
 
@@ -44,6 +45,13 @@ class RecordingTimerQueue(TimerQueue):
         """Add a timer; adding one that is there changes nothing."""
         self._changes[timestamp, key, namespace] = True
         self.queue.add(timestamp, key, namespace)
+
+    def add_all(self, timestamp: int, keys: Iterable[Any], namespace: Any) -> None:
+        """Add a timer of each key, all with one timestamp and namespace."""
+        added = list(keys)
+        changed = zip(repeat(timestamp), added, repeat(namespace))
+        self._changes.update(dict.fromkeys(changed, True))
+        self.queue.add_all(timestamp, added, namespace)
 
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Remove a timer; removing one that is not there changes nothing."""

@@ -9,6 +9,8 @@ from millpond.state.contract.declared_type import admit, rounds
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from millpond.serialization.coder import Coder
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.keyed_backend import KeyedStateBackend
@@ -79,6 +81,18 @@ class HeapState:
     def entries(self) -> dict[Any, Any] | None:
         """Return the dictionary in use; see `SupportsEntries` for the rules."""
         return None if self._rounds else self._entries
+
+    def take(self, slots: Iterable[Any]) -> list[Any]:
+        """Remove entries of the table and return their values, None where there is none."""
+        entries = self._entries
+        if type(entries) is dict:
+            return [entries.pop(slot, None) for slot in slots]
+        taken = []
+        for slot in slots:
+            # An overlay copies what a snapshot still reads in get(), and not in pop().
+            taken.append(entries.get(slot))
+            entries.pop(slot, None)
+        return taken
 
     def at(self, namespace: Any) -> Any:
         """Return the table's key for the current key and a namespace."""

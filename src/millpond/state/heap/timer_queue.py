@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.state.contract.timer_queue import Timer, TimerQueue
 from millpond.state.heap.table import HeapTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ("HeapTimerQueue",)
 
@@ -57,6 +57,22 @@ class HeapTimerQueue(TimerQueue):
             if timestamp == self._ordered:
                 self._ordered = None
 
+    def add_all(self, timestamp: int, keys: Iterable[Any], namespace: Any) -> None:
+        """Add a timer of each key, all with one timestamp and namespace."""
+        added = dict.fromkeys(zip(keys, repeat(namespace)))
+        if not added:
+            return
+        bucket = self._entries.get(timestamp)
+        if bucket is not None:
+            bucket.update(added)
+            if timestamp == self._ordered:
+                self._ordered = None
+            return
+        self._entries[timestamp] = added
+        if timestamp not in self._in_heap:
+            self._in_heap.add(timestamp)
+            heapq.heappush(self._heap, timestamp)
+
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Remove a timer; removing one that is not there changes nothing."""
         bucket = self._entries.get(timestamp)
@@ -83,7 +99,10 @@ class HeapTimerQueue(TimerQueue):
         assert bucket is not None
         if len(bucket) > 1 and timestamp != self._ordered:
             encode = self._encode
-            pairs = sorted(bucket, key=lambda pair: encode(*pair))
+            pairs = list(bucket)
+            # Keys are encoded once and not in the sort; the places keep ties from being compared.
+            order = sorted(zip([encode(*pair) for pair in pairs], range(len(pairs)), strict=True))
+            pairs = [pairs[place] for _, place in order]
         else:
             pairs = list(islice(bucket, _PIECE))
         due = pairs[:_PIECE]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from heapq import heappop, heappush, heapreplace
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from millpond.errors import KeyGroupOutOfRangeError, MillpondError, StateStoreError
 from millpond.state.contract.namespace import VOID
 from millpond.state.contract.timer_queue import Timer, TimerQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from millpond.state.contract.keyed_backend import KeyedBackendParameters
     from millpond.state.contract.namespace import NamespaceSerializer
@@ -126,6 +126,50 @@ class RocksDBTimerQueue(TimerQueue):
             heappush(self._heads, (timer, key_group))
         if self._cache_size is not None and len(timers) - first > 2 * self._cache_size:
             del timers[first + self._cache_size :]
+            group.bound = timers[-1]
+
+    def add_all(self, timestamp: int, keys: Iterable[Any], namespace: Any) -> None:
+        """Add a timer of each key, all with one timestamp and namespace."""
+        start, suffix = _UNSIGNED_LONG(timestamp + _SIGN_BIT), self._suffix(namespace)
+        encode, added = self._serializer.encode, list(keys)
+        by_group: dict[int, list[bytes]] = {}
+        for key_group, key in zip(
+            self._serializer.key_groups(added, self._max_parallelism), added, strict=True
+        ):
+            if not self._range.start <= key_group <= self._range.end:
+                self._refuse(key, key_group)
+            by_group.setdefault(key_group, []).append(start + encode(key) + suffix)
+        for key_group, timers in by_group.items():
+            group = self._group(key_group)
+            prefix = group.prefix
+            self._pending.update([(prefix + timer, b"") for timer in timers])
+            self._insert(key_group, group, timers)
+            if len(self._pending) >= _PENDING:
+                self.flush()
+
+    def _insert(self, key_group: int, group: _Group, added: list[bytes]) -> None:
+        """Put timers among those in memory, as far as they belong there."""
+        timers, bound = group.timers, group.bound
+        del timers[: group.first]
+        group.first = 0
+        if bound is not None:
+            added = [timer for timer in added if timer <= bound]
+        places = [bisect_left(timers, timer) for timer in added]
+        count = len(timers)
+        added = [
+            timer
+            for timer, place in zip(added, places, strict=True)
+            if place == count or timers[place] != timer
+        ]
+        if not added:
+            return
+        first = timers[0] if timers else None
+        timers += added
+        timers.sort()  # two runs, nearly: the sort finds them
+        if timers[0] != first:
+            heappush(self._heads, (timers[0], key_group))
+        if self._cache_size is not None and len(timers) > 2 * self._cache_size:
+            del timers[self._cache_size :]
             group.bound = timers[-1]
 
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
@@ -269,14 +313,17 @@ class RocksDBTimerQueue(TimerQueue):
             return self._last_place
         key_group = self._serializer.key_group(key, self._max_parallelism)
         if not self._range.start <= key_group <= self._range.end:
-            raise KeyGroupOutOfRangeError(
-                f"Key group {key_group} of a timer's key is not one of this subtask's.",
-                key=repr(key)[:200],
-                operator=self._operator_name,
-            )
+            self._refuse(key, key_group)
         self._last_place = key_group, self._serializer.encode(key)
         self._last_key = key
         return self._last_place
+
+    def _refuse(self, key: Any, key_group: int) -> NoReturn:
+        raise KeyGroupOutOfRangeError(
+            f"Key group {key_group} of a timer's key is not one of this subtask's.",
+            key=repr(key)[:200],
+            operator=self._operator_name,
+        )
 
     def _decode(self, row: bytes, timestamp: int, offset: int) -> Timer:
         try:

@@ -85,6 +85,15 @@ class ValueRows(RocksDBState):
         """Return the values as a mapping; see `SupportsEntries` for the rules."""
         return None if self._rounds else self._dirty
 
+    def take(self, slots: Iterable[Any]) -> list[Any]:
+        """Remove values and return them, None where there is none."""
+        listed = list(slots)
+        taken = [self._read(slot) for slot in listed]
+        self._dirty.update(dict.fromkeys(listed))
+        if len(self._dirty) > self.cache_entries:
+            self._make_room()
+        return taken
+
     def _load(self, slot: Any) -> Any:
         clean = self._clean
         value = clean.get(slot, MISSING)

@@ -43,9 +43,13 @@ def test_random_operations_equal_a_sorted_list(harness: BackendHarness, seed: in
     for step in range(600):
         action = rng.random()
         timestamp, key = rng.randrange(-50, 50), rng.randrange(40)
-        if action < 0.55:
+        if action < 0.45:
             queue.add(timestamp, key, None)
             model.add((timestamp, key))
+        elif action < 0.55:
+            several = rng.sample(range(40), rng.randrange(20))
+            queue.add_all(timestamp, several, None)
+            model |= {(timestamp, each) for each in several}
         elif action < 0.75:
             queue.remove(timestamp, key, None)
             model.discard((timestamp, key))
