@@ -60,6 +60,10 @@ STATES = (
 )
 
 
+LAYOUTS = ("canonical", "heap", "raw_timers")
+"""As the first byte of an input of the target `examined` numbers them."""
+
+
 class Output(io.BytesIO):
     position = property(io.BytesIO.tell)
 
@@ -68,6 +72,10 @@ def keep(target: str, name: str, data: bytes) -> None:
     directory = HERE / "corpus" / target
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"seed-{name}").write_bytes(data)
+    if target in LAYOUTS:
+        keep("examined", f"{target}-{name}", bytes([LAYOUTS.index(target)]) + data)
+    if target == "raw_timers":
+        keep("restored_timers", name, data)
 
 
 def canonical_stream(*, compressed: bool) -> tuple[bytes, tuple[int, ...]]:

@@ -7,11 +7,19 @@ for whatever bytes it is given; anything that it raises is a defect of a reader.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import struct
+from pathlib import Path
 from types import SimpleNamespace
 
-from millpond.errors import FormatError, SerializationError, SnapshotCorruptedError
+from millpond.common.typeinfo import Types
+from millpond.errors import (
+    FormatError,
+    MillpondError,
+    SerializationError,
+    SnapshotCorruptedError,
+)
 from millpond.formats import snappy_frames, sst, sst_block
 from millpond.formats.buffer import Buffer
 from millpond.formats.canonical_reader import CanonicalReader
@@ -19,6 +27,7 @@ from millpond.formats.handles import DistributionMode, InlineHandle, KeyGroupsHa
 from millpond.formats.heap_body import HeapReader
 from millpond.formats.java_values import java_decoder
 from millpond.formats.keyed_header import read_keyed_header, write_keyed_header
+from millpond.formats.keyed_state import open_keyed_state
 from millpond.formats.manifest import read_manifest
 from millpond.formats.metadata import read_metadata, write_metadata
 from millpond.formats.operator_state import (
@@ -40,6 +49,8 @@ from millpond.formats.state_meta import DISTRIBUTION_MODE
 
 # A reader may take this many times the bytes of its input apart: an entry of a state has 8 bytes.
 _MAX_ENTRIES_PER_BYTE = 2
+ROOT = Path(__file__).resolve().parent
+TIMER_KEY = Types.STRING()
 
 
 def allowed(error: FormatError) -> None:
@@ -66,8 +77,6 @@ def metadata(data: bytes) -> None:
 
 
 def _without_names(operator):
-    import dataclasses
-
     return dataclasses.replace(operator, name="", uid="")
 
 
@@ -176,6 +185,68 @@ def raw_timers(data: bytes) -> None:
         assert sum(len(block.entries) for block in reader.blocks()) <= len(data)
     except FormatError as error:
         allowed(error)
+
+
+def examined(data: bytes) -> None:
+    """Entries in any layout that `EntryCheck` lets pass; the first byte says which layout."""
+    try:
+        stream, handle, max_parallelism = _body(data[1:])
+        layout = data[0] % 3
+        handle = dataclasses.replace(handle, savepoint=layout == 0, raw=layout == 2)
+        with _WITHOUT_CHECKSUMS:
+            reader = open_keyed_state(handle, lambda _: stream, max_parallelism)
+            _count(reader.blocks(), len(data) * 30)
+    except FormatError as error:
+        allowed(error)
+
+
+def restored_timers(data: bytes) -> None:
+    """Raw timers into the queue of a heap backend: as nobody's (examined), and as a sealed file's.
+
+    What was restored must be written again, and read back.
+    """
+    from millpond.state.contract.namespace import VOID
+    from millpond.state.heap.store import HeapStateStore
+    from millpond.testing.backend_harness import BackendHarness
+
+    try:
+        stream, handle, max_parallelism = _body(data)
+    except FormatError:
+        return
+    handle = dataclasses.replace(handle, stream=InlineHandle(stream.getvalue()), raw=True)
+    for sealed in (False, True):
+        harness = BackendHarness(
+            HeapStateStore(), ROOT, key_type=TIMER_KEY, max_parallelism=max_parallelism
+        )
+        harness.snapshots = _Sealed(harness.snapshots, has_checksums=sealed)
+        try:
+            backend = harness.create([handle])
+            timers = [_drained(backend, domain, VOID) for domain in ("event", "processing")]
+            again = harness.create([harness.snapshot(backend)])
+            assert timers == [_drained(again, domain, VOID) for domain in ("event", "processing")]
+        except FormatError as error:
+            raise AssertionError("no name of what is damaged") from error
+        except MillpondError:
+            pass
+        finally:
+            harness.close()
+
+
+class _Sealed:
+    """Snapshots in memory whose reader says whether checksums vouch for them."""
+
+    def __init__(self, snapshots, *, has_checksums):
+        self.open = snapshots.open
+        self.has_checksums = has_checksums
+        self._reader = snapshots.reader()
+
+    def reader(self):
+        return SimpleNamespace(open=self._reader.open, has_checksums=self.has_checksums)
+
+
+def _drained(backend, domain, namespace):
+    queue = backend.timer_queue("user-timers", domain, namespace)
+    return sorted(queue, key=repr)
 
 
 def operator_state(data: bytes) -> None:
@@ -327,6 +398,8 @@ TARGETS = {
         canonical,
         heap,
         raw_timers,
+        examined,
+        restored_timers,
         operator_state,
         snappy,
         sst_file,
