@@ -182,6 +182,29 @@ def test_many_entries(key_type, value_type, value_of, max_parallelism):
     )
 
 
+@pytest.mark.parametrize("kind", ["value", "list", "map"])
+def test_long_values(kind):
+    lengths = [5, 1 << 20, 100, (1 << 20) - 1, 3 << 20, 0]
+    texts = {key: "x" * lengths[key % len(lengths)] for key in range(40)}
+    if kind == "value":
+        descriptor, of = ValueStateDescriptor("state", Types.STRING()), str
+    elif kind == "list":
+        descriptor, of = ListStateDescriptor("state", Types.STRING()), lambda text: [text, text]
+    else:
+        descriptor = MapStateDescriptor("state", Types.LONG(), Types.STRING())
+
+        def of(text):
+            return dict.fromkeys(range(3), text)
+
+    table = HeapTable(None)
+    table.active.update({key: of(text) for key, text in texts.items()})
+    frozen = table.freeze()
+    groups = key_groups(Types.LONG(), 3)
+    definition = StateDefinition.of(descriptor)
+    expected = one_by_one(definition, frozen, groups, None)
+    assert as_written(definition, frozen, groups, None) == expected
+
+
 @pytest.mark.parametrize(
     ("value_type", "odd", "refused"),
     [

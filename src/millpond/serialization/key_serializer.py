@@ -28,6 +28,7 @@ from millpond.common.typeinfo import (
 )
 from millpond.errors import SerializationError
 from millpond.serialization.basic_coders import NUMBERS
+from millpond.serialization.encode_many import pack_rows
 from millpond.serialization.java_composite import row_serializer, tuple_serializer
 from millpond.serialization.java_hash import INT_MASK, hash_bytes, hash_string
 from millpond.serialization.java_serializer import (
@@ -46,6 +47,7 @@ from millpond.serialization.key_group_hash import key_groups_of_hashes, key_grou
 from millpond.serialization.mismatch import ENCODE_ERRORS, mismatch, undecodable
 from millpond.serialization.pickle_names import load_pickle
 from millpond.serialization.pickled_coder import key_pickle
+from millpond.serialization.text_hash import text_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +65,8 @@ _AROUND_ROW: Final = 31
 """What Row.hashCode() of a Row of one field adds to the field's."""
 _INTEGERS: Final = (BasicType.BYTE, BasicType.SHORT, BasicType.INT, BasicType.LONG)
 _MANY: Final = 32
+_TEXT_HEADS: Final = tuple(bytes((0, length + 1)) for length in range(127))
+"""In front of an ASCII text of some length: the Row's mask, and the length as Flink writes it."""
 
 
 @final
@@ -87,6 +91,7 @@ class KeySerializer:
 
     __slots__ = (
         "_around",
+        "_is_text",
         "decode_from",
         "encode",
         "java_hash",
@@ -112,6 +117,7 @@ class KeySerializer:
         self._around = _AROUND_ROW if field.is_row else _AROUND
         self.java_hash = _hash_row(type_info, field, self._around)
         self.struct_code = _integer_code(type_info)
+        self._is_text = _is_text(type_info)
         self.normalize = self._decoded if _contains(type_info, RowTypeInfo) else None
 
     def _decoded(self, key: Any) -> Any:
@@ -139,13 +145,29 @@ class KeySerializer:
             return [
                 (abs(murmur(pack(java_hash(key)), 0)) & _POSITIVE) % max_parallelism for key in keys
             ]
-        packed = None if self.struct_code is None else _packed_longs(keys, self.struct_code)
+        packed = None
+        if self.struct_code is not None:
+            packed = _packed_longs(keys, self.struct_code)
+        elif self._is_text and set(map(type, keys)) == {str}:
+            packed = text_hashes(keys)
         if packed is None:
             packed = struct.pack(f"<{len(keys)}Q", *[java_hash(key) for key in keys])
             return key_groups_of_hashes(packed, 0, max_parallelism)
         # The hash code of a shorter integer is its lower half.
         dealt = key_groups_of_longs if self.struct_code == "q" else key_groups_of_hashes
         return dealt(packed, self._around, max_parallelism)
+
+    def encode_many(self, keys: Sequence[Any]) -> list[bytes]:
+        """Return the bytes of each key; the same as `encode`, with less work per key."""
+        try:
+            if self.struct_code is not None:
+                return list(pack_rows(f"x{self.struct_code}", [keys]))
+            if self._is_text and set(map(type, keys)) == {str} and "".join(keys).isascii():
+                heads = _TEXT_HEADS
+                return [heads[len(key)] + key.encode() for key in keys]
+        except (IndexError, *ENCODE_ERRORS):
+            pass  # one by one: a text may be longer, and a wrong key is found
+        return list(map(self.encode, keys))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return KeySerializer, (self.type_info,)
@@ -179,7 +201,7 @@ def _encode_row(type_info: TypeInformation, write: Encode) -> Encode:
 
     def encode_string(key: Any) -> bytes:
         if type(key) is str and key.isascii() and len(key) < 127:
-            return heads[len(key)] + key.encode()
+            return _TEXT_HEADS[len(key)] + key.encode()
         return encode(key)
 
     def encode_number(key: Any) -> bytes:
@@ -188,13 +210,12 @@ def _encode_row(type_info: TypeInformation, write: Encode) -> Encode:
         except ENCODE_ERRORS:
             return encode(key)
 
-    if isinstance(type_info, BasicTypeInfo):
-        if type_info.basic_type is BasicType.STRING:
-            heads = [bytes((0, length + 1)) for length in range(127)]
-            return encode_string
-        if type_info.basic_type in NUMBERS and type_info.basic_type is not BasicType.BIG_INT:
-            pack = struct.Struct(f">x{NUMBERS[type_info.basic_type][0]}").pack
-            return encode_number
+    if _is_text(type_info):
+        return encode_string
+    basic_type = type_info.basic_type if isinstance(type_info, BasicTypeInfo) else None
+    if basic_type in NUMBERS and basic_type is not BasicType.BIG_INT:
+        pack = struct.Struct(f">x{NUMBERS[basic_type][0]}").pack
+        return encode_number
     return encode
 
 
@@ -237,6 +258,10 @@ def _packed_longs(keys: Sequence[Any], code: str) -> bytes | None:
         return struct.pack(f"<{len(keys)}q", *keys)
     except ENCODE_ERRORS:
         return None
+
+
+def _is_text(type_info: TypeInformation) -> bool:
+    return isinstance(type_info, BasicTypeInfo) and type_info.basic_type is BasicType.STRING
 
 
 def _integer_code(type_info: TypeInformation) -> str | None:

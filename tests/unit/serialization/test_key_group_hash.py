@@ -77,3 +77,26 @@ def test_many_other_keys(type_info):
     serializer = key_serializer_for(type_info)
     expected = [serializer.key_group(key, 128) for key in keys]
     assert serializer.key_groups(keys, 128) == expected
+
+
+@pytest.mark.parametrize("longest", [0, 1, 8, 9, 16, 63, 64, 65, 200])
+@pytest.mark.parametrize("count", [1, 33, 1024, 1500])
+def test_many_texts(longest, count):
+    dice = random.Random(longest)
+    alphabet = "abcXYZ09\0 ~\x7f"
+    keys = ["".join(dice.choices(alphabet, k=dice.randint(0, longest))) for _ in range(count)]
+    serializer = key_serializer_for(Types.STRING())
+    for odd in ([], ["é" * longest], ["\U0001f600"], ["\ud800"]):
+        texts = [*keys, *odd]
+        expected = [serializer.key_group(key, 128) for key in texts]
+        assert serializer.key_groups(texts, 128) == expected
+        assert serializer.encode_many(texts) == [serializer.encode(key) for key in texts]
+
+
+def test_a_text_that_is_none():
+    serializer = key_serializer_for(Types.STRING())
+    for wrong in (5, b"a", None):
+        with pytest.raises(SerializationError):
+            serializer.key_groups([*map(str, range(100)), wrong], 128)
+        with pytest.raises(SerializationError):
+            serializer.encode_many(["a", wrong])

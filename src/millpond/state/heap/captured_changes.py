@@ -12,6 +12,7 @@ from millpond.state.heap.captured_state import PIECE, CapturedState, Checkpoint,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from millpond.formats.canonical_writer import CanonicalWriter
     from millpond.formats.state_meta import StateMeta
     from millpond.state.heap.key_groups import KeyGroups
 
@@ -66,8 +67,18 @@ class CapturedAddresses(CapturedState):
             checkpoint,
         )
 
-    def rows(self, part: list[Any], prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
+    def write(
+        self,
+        writer: CanonicalWriter,
+        state_id: int,
+        part: list[Any],
+        prefix: bytes,
+        checkpoint: Checkpoint,
+    ) -> None:
         """Encode the addresses of one key group."""
+        writer.write_entries(state_id, self._rows(part, prefix, checkpoint))
+
+    def _rows(self, part: list[Any], prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
         has_namespace = self._namespace is not VOID
         encode_key, encode_namespace = self._key_groups.serializer.encode, self._namespace.encode
         for number, address in enumerate(part, 1):
@@ -101,8 +112,18 @@ class CapturedTimerChanges(CapturedState):
         timers = (timer for timer, value in _newest(self._layers) if value is self._wanted)
         return _dealt(timers, lambda timer: timer[1], self._key_groups, checkpoint)
 
-    def rows(self, part: list[Any], prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
+    def write(
+        self,
+        writer: CanonicalWriter,
+        state_id: int,
+        part: list[Any],
+        prefix: bytes,
+        checkpoint: Checkpoint,
+    ) -> None:
         """Encode the timers of one key group."""
+        writer.write_entries(state_id, self._rows(part, prefix, checkpoint))
+
+    def _rows(self, part: list[Any], prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
         encode_key, encode_namespace = self._key_groups.serializer.encode, self._namespace.encode
         for number, (timestamp, key, namespace) in enumerate(part, 1):
             timer = encode_timer(timestamp, encode_key(key), encode_namespace(namespace))

@@ -10,16 +10,16 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, final
 
-from millpond.common.typeinfo import TupleTypeInfo
 from millpond.errors import SerializationError
 from millpond.formats.composite_key import prefix_length_of
 from millpond.formats.fixed_rows import FixedRowLayout
+from millpond.serialization.encode_many import number_columns, pack_rows
 from millpond.serialization.function_coder import FunctionCoder
 from millpond.serialization.mismatch import ENCODE_ERRORS
 from millpond.state.contract.declared_type import encoder_error
 from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.contract.namespace import VOID
-from millpond.state.heap.captured_state import CapturedState, Checkpoint, Row
+from millpond.state.heap.captured_state import CapturedState, Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,15 +96,6 @@ class CapturedFixedRows(CapturedState):
         # Where all entries expired, the stream still says that there is such a state.
         return parts if parts or is_empty else {first: bytearray()}
 
-    def rows(self, part: bytearray, prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
-        """Return the rows of one key group."""
-        for rows in self._written(part, prefix):
-            for start in range(0, len(rows), self._layout.row_bytes):
-                row = bytes(rows[start : start + self._layout.row_bytes])
-                key_end = 4 + int.from_bytes(row[:4], "big")
-                yield row[4:key_end], row[key_end + 4 :]
-            checkpoint()
-
     def write(
         self,
         writer: CanonicalWriter,
@@ -144,8 +135,8 @@ class CapturedFixedRows(CapturedState):
             columns.append([timestamp for timestamp, _ in stored])
             values = [value for _, value in stored]
         try:
-            columns += _columns(self._coder, values)
-            return self._layout.records(columns)
+            columns += number_columns(self._coder, values)
+            return pack_rows(self._layout.codes, columns)
         except ENCODE_ERRORS:
             return list(map(self._record, addresses, stored))
 
@@ -191,21 +182,6 @@ def _layout(definition: StateDefinition, value_codes: str, groups: KeyGroups) ->
             value_codes,
         ]
     )
-
-
-def _columns(coder: FunctionCoder, values: Sequence[Any]) -> list[Sequence[Any]]:
-    """Return the numbers of many values; some of another class raise one of ENCODE_ERRORS."""
-    columns: list[Sequence[Any]] = [values]
-    if isinstance(coder.type_info, TupleTypeInfo):
-        if set(map(type, values)) != {tuple}:
-            raise TypeError(values)
-        columns = list(zip(*values, strict=True))
-        if len(columns) != len(coder.struct_codes):
-            raise ValueError(values)
-    for code, column in zip(coder.struct_codes, columns, strict=True):
-        if code == "?" and set(map(type, column)) != {bool}:
-            raise TypeError(column)
-    return columns
 
 
 def _join(loose: dict[int, list[bytes]], parts: _PackParts) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.errors import SerializationError
-from millpond.formats.pyflink_values import encode_chunk, encode_timer
+from millpond.formats.framed_rows import EncodedRows
+from millpond.formats.long_value import LONG_VALUE_BYTES
+from millpond.formats.pyflink_values import encode_timer
+from millpond.serialization.encode_many import encode_many
 from millpond.state.contract.declared_type import encoder_error
 from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.contract.namespace import VOID, NamespaceSerializer
@@ -35,6 +39,9 @@ Checkpoint = Callable[[], None]
 """Called after each bounded piece of work; raises when the snapshot was cancelled."""
 
 PIECE = 512
+_FIRST_PIECE = 64
+_ROW_BYTES = 100
+"""What the objects of a row take beside its bytes, about."""
 
 
 class CapturedState(ABC):
@@ -48,12 +55,9 @@ class CapturedState(ABC):
 
     @abstractmethod
     def partition(self, checkpoint: Checkpoint) -> dict[int, Any]:
-        """Return something for each key group that `rows` understands."""
+        """Return something for each key group that `write` understands."""
 
     @abstractmethod
-    def rows(self, part: Any, prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
-        """Return the (composite key, value) rows of one key group, whose bytes are `prefix`."""
-
     def write(
         self,
         writer: CanonicalWriter,
@@ -62,8 +66,7 @@ class CapturedState(ABC):
         prefix: bytes,
         checkpoint: Checkpoint,
     ) -> None:
-        """Write the rows of one key group."""
-        writer.write_entries(state_id, self.rows(part, prefix, checkpoint))
+        """Write the rows of one key group, whose bytes are `prefix`."""
 
 
 @final
@@ -78,14 +81,16 @@ class CapturedRows(CapturedState):
         """Return the rows by key group."""
         return {group: rows for group, rows in self._rows.items() if rows}
 
-    def rows(
+    def write(
         self,
+        writer: CanonicalWriter,
+        state_id: int,
         part: list[Row],
         prefix: bytes,
         checkpoint: Checkpoint,
-    ) -> Iterator[Row]:
-        """Return the rows."""
-        return iter(part)
+    ) -> None:
+        """Write the rows."""
+        writer.write_entries(state_id, part)
 
 
 @final
@@ -106,76 +111,120 @@ class CapturedEntries(CapturedState):
         self._key_groups = key_groups
         self._expired_until_ms = expired_until_ms
         self._codec = EntryCodec(definition)
+        self._has_namespace = definition.namespace is not VOID
+        self._suffix = b"" if self._has_namespace else VOID.encode(None)
         self._is_plain = (
-            definition.kind not in {StateKind.LIST, StateKind.MAP}
-            and definition.namespace is VOID
-            and definition.ttl is None
+            definition.kind not in {StateKind.LIST, StateKind.MAP} and definition.ttl is None
         )
 
     def partition(self, checkpoint: Checkpoint) -> dict[int, Any]:
         """Deal the entries to key groups: flat lists of table key, value, and so on."""
-        parts: dict[int, list[Any]] = {}
-        has_namespace = self._definition.namespace is not VOID
-        entries = self._frozen.items()
-        while piece := list(islice(entries, PIECE)):
-            keys = [address[0] if has_namespace else address for address, _ in piece]
-            for group, entry in zip(self._key_groups.of(keys), piece, strict=True):
-                part = parts.get(group)
-                if part is None:
-                    parts[group] = list(entry)
-                else:
-                    part += entry
+        first, last = self._key_groups.range
+        parts: dict[int, list[Any]] = {group: [] for group in range(first, last + 1)}
+        for addresses, stored in self._frozen.pieces(PIECE):
+            keys = [address[0] for address in addresses] if self._has_namespace else addresses
+            groups = self._key_groups.of(keys)
+            entries = zip(addresses, stored, strict=True)
+            deque(map(list.extend, map(parts.__getitem__, groups), entries), 0)
             checkpoint()
-        return parts
+        return {group: part for group, part in parts.items() if part}
 
-    def rows(self, part: list[Any], prefix: bytes, checkpoint: Checkpoint) -> Iterator[Row]:
-        """Encode the entries of one key group."""
-        for start in range(0, len(part), 2 * PIECE):
-            piece = part[start : start + 2 * PIECE]
-            rows = self._plain_rows(piece, prefix) if self._is_plain else None
-            yield from self._any_rows(piece, prefix) if rows is None else rows
+    def write(
+        self,
+        writer: CanonicalWriter,
+        state_id: int,
+        part: list[Any],
+        prefix: bytes,
+        checkpoint: Checkpoint,
+    ) -> None:
+        """Write the rows of one key group, many at once unless one is long."""
+        for piece in self._encoded(part, checkpoint):
+            if max(map(len, piece.keys)) + max(map(len, piece.values)) < LONG_VALUE_BYTES:
+                writer.write_rows(state_id, *piece.framed(prefix))
+            else:
+                writer.write_entries(state_id, piece.rows(prefix))
+
+    def _encoded(self, part: list[Any], checkpoint: Checkpoint) -> Iterator[EncodedRows]:
+        """Encode pieces of the entries, of bounded size."""
+        start, count = 0, _FIRST_PIECE
+        while start < len(part):
+            end = start + 2 * count
+            addresses, stored = part[start:end:2], part[start + 1 : end : 2]
+            start = end
+            size = 1
+            for piece in self._pieces(addresses, stored):
+                size += piece.size_bytes
+                yield piece
+            # As many as fill a MiB, if the next ones are alike.
+            count = max(1, min(PIECE, count * LONG_VALUE_BYTES // size))
             checkpoint()
 
-    def _plain_rows(self, piece: list[Any], prefix: bytes) -> list[Row] | None:
-        """Encode values without namespace and TTL; None if one of them does not fit."""
-        encode_key, encode = self._key_groups.serializer.encode, self._definition.value_coder.encode
-        void = VOID.encode(None)
-        try:
-            return [
-                (prefix + encode_key(key) + void, encode_chunk(encode(value)))
-                for key, value in zip(piece[::2], piece[1::2], strict=True)
-            ]
-        except SerializationError:
-            return None
-
-    def _any_rows(self, piece: list[Any], prefix: bytes) -> Iterator[Row]:
-        definition = self._definition
-        has_namespace = definition.namespace is not VOID
-        encode_key, encode_namespace = (
-            self._key_groups.serializer.encode,
-            definition.namespace.encode,
-        )
+    def _pieces(self, addresses: list[Any], stored: list[Any]) -> Iterator[EncodedRows]:
         until = self._expired_until_ms
-        for address, stored in zip(piece[::2], piece[1::2], strict=True):
-            entry = stored if until is None else unexpired(definition.kind, stored, until)
-            if entry is None:
-                continue
-            key, namespace = address if has_namespace else (address, None)
-            start = prefix + encode_key(key) + encode_namespace(namespace)
+        if until is not None:
+            kind = self._definition.kind
+            rest = [unexpired(kind, entry, until) for entry in stored]
+            addresses = [
+                address for address, entry in zip(addresses, rest, strict=True) if entry is not None
+            ]
+            stored = [entry for entry in rest if entry is not None]
+        if not addresses:
+            return
+        keys = self._keys(addresses)
+        if not self._is_plain:
+            yield from self._any_pieces(addresses, keys, stored)
+            return
+        try:
+            values = encode_many(self._definition.value_coder, stored)
+        except SerializationError:
+            for address, entry in zip(addresses, stored, strict=True):
+                self._check(address, entry)
+            raise
+        yield EncodedRows(keys, values, self._suffix, as_chunks=True)
+
+    def _keys(self, addresses: list[Any]) -> list[bytes]:
+        serializer, namespace = self._key_groups.serializer, self._definition.namespace
+        if not self._has_namespace:
+            return serializer.encode_many(addresses)
+        keys = serializer.encode_many([key for key, _ in addresses])
+        encode = namespace.encode
+        return [key + encode(each[1]) for key, each in zip(keys, addresses, strict=True)]
+
+    def _any_pieces(
+        self, addresses: list[Any], starts: list[bytes], stored: list[Any]
+    ) -> Iterator[EncodedRows]:
+        suffix = self._suffix
+        keys: list[bytes] = []
+        values: list[bytes] = []
+        size = 0
+        for address, start, entry in zip(addresses, starts, stored, strict=True):
             try:
                 for map_key, value in self._codec.rows(entry):
-                    yield start + map_key, value
+                    keys.append(start + suffix + map_key)
+                    values.append(value)
+                    size += len(map_key) + len(value) + _ROW_BYTES
+                    if size >= LONG_VALUE_BYTES:
+                        yield EncodedRows(keys, values, b"", as_chunks=False)
+                        keys, values, size = [], [], 0
             except SerializationError as error:
-                raise self._misfit(error, entry, key) from error
+                raise self._misfit(error, entry, address) from error
+        if keys:
+            yield EncodedRows(keys, values, b"", as_chunks=False)
 
-    def _misfit(self, error: SerializationError, entry: Any, key: Any) -> SerializationError:
+    def _check(self, address: Any, entry: Any) -> None:
+        try:
+            self._definition.value_coder.encode(entry)
+        except SerializationError as error:
+            raise self._misfit(error, entry, address) from error
+
+    def _misfit(self, error: SerializationError, entry: Any, address: Any) -> SerializationError:
         return encoder_error(
             error,
             self._definition.value_coder,
             entry,
             state=self._definition.name,
             operator=self._key_groups.operator_name,
-            key=key,
+            key=address[0] if self._has_namespace else address,
             part="stored entry",
         )
 
@@ -211,10 +260,20 @@ class CapturedTimers(CapturedState):
             checkpoint()
         return parts
 
-    def rows(
+    def write(
+        self,
+        writer: CanonicalWriter,
+        state_id: int,
+        part: list[tuple[int, Any, Any]],
+        prefix: bytes,
+        checkpoint: Checkpoint,
+    ) -> None:
+        """Encode the timers of one key group."""
+        writer.write_entries(state_id, self._rows(part, prefix, checkpoint))
+
+    def _rows(
         self, part: list[tuple[int, Any, Any]], prefix: bytes, checkpoint: Checkpoint
     ) -> Iterator[Row]:
-        """Encode the timers of one key group."""
         encode_key = self._key_groups.serializer.encode
         encode_namespace = self._namespace.encode
         for number, (timestamp, key, namespace) in enumerate(part):
