@@ -20,6 +20,7 @@ _COMMANDS = {
     "list": ("millpond.cli.list_jobs", "List running jobs."),
     "stop": ("millpond.cli.stop", "Stop a running job with a savepoint."),
     "cancel": ("millpond.cli.cancel", "Cancel a running job."),
+    "dashboard": ("millpond.cli.dashboard", "Show running jobs in a browser, and over HTTP."),
     "demo": ("millpond.cli.demo", "Run the demonstration: real flights, a crash, a recovery."),
     "config": ("millpond.cli.config", "Show, check and migrate configuration."),
     "rocksdb": ("millpond.cli.rocksdb", "Print the effective options of RocksDB databases."),

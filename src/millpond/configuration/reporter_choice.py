@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from millpond.configuration.options.metrics import REPORTER, REPORTERS
+from millpond.configuration.port_list import parse_ports
 from millpond.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _PROMETHEUS: Final = frozenset(
         "millpond.metrics.prometheus.PrometheusReporter",
     }
 )
-_PORTS: Final = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
 
 _logger = logging.getLogger("millpond.configuration")
 
@@ -93,22 +93,6 @@ def _choice(name: str, settings: dict[str, str], known: list[str]) -> Prometheus
             option=f"{_PREFIX}{name}.filterLabelValueCharacters",
         )
     port_key = f"{_PREFIX}{name}.port"
-    ports = _ports(settings.get("port", str(DEFAULT_PORT)), port_key)
+    ports = parse_ports(settings.get("port", str(DEFAULT_PORT)), port_key)
     host = settings.get("host", DEFAULT_HOST).strip()
     return PrometheusChoice(name, ports, host, filters == "true")
-
-
-def _ports(text: str, key: str) -> tuple[int, ...]:
-    ports: list[int] = []
-    for part in text.split(","):
-        found = _PORTS.fullmatch(part.strip())
-        first = int(found[1]) if found else -1
-        last = int(found[2] or first) if found else -1
-        if not 0 <= first <= last <= 65_535:
-            raise ConfigurationError(
-                f"'{text}' in '{key}' is no port: a number from 0 to 65535, a range such as "
-                "9250-9260, or several of these with commas.",
-                option=key,
-            )
-        ports += range(first, last + 1)
-    return tuple(ports)

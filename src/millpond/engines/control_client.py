@@ -12,7 +12,7 @@ from millpond.errors import JobNotFoundError, JobRequestError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ("ask_job", "running_jobs")
+__all__ = ("ask_exactly", "ask_job", "job_ids", "running_jobs")
 
 _STATUS_SECONDS = 5.0
 
@@ -35,6 +35,38 @@ def running_jobs() -> list[dict[str, Any]]:
     return sorted(jobs, key=lambda job: int(job["started_ms"]))
 
 
+def job_ids() -> set[str]:
+    """Return the ids of jobs that have a socket; some may be gone without a word.
+
+    Raises:
+        ConfigurationError: the directory of sockets is not this user's alone.
+    """
+    return {path.stem for path in control_directory(create=False).glob("*.sock")}
+
+
+def ask_exactly(
+    job_id: str, request: dict[str, Any], timeout_seconds: float | None
+) -> dict[str, Any]:
+    """Send a request to the job with this id; wait for the answer, None: as long as it takes.
+
+    Raises:
+        JobRequestError: the job refused.
+        OSError: it does not answer, or went away.
+    """
+    path = control_directory(create=False) / f"{job_id}.sock"
+    try:
+        answer = _ask(path, request, timeout_seconds)
+    except ConnectionRefusedError:
+        # Its process is gone without a word.
+        path.unlink(missing_ok=True)
+        raise
+    if "error" in answer:
+        raise JobRequestError(
+            answer["error"], hint=answer.get("hint"), **(answer.get("context") or {})
+        )
+    return answer
+
+
 def ask_job(job: str, request: dict[str, Any]) -> dict[str, Any]:
     """Send a request to a job, named by its id, the beginning of it, or its name; wait for it.
 
@@ -51,16 +83,10 @@ def ask_job(job: str, request: dict[str, Any]) -> dict[str, Any]:
             f"{'More than one' if found else 'No'} running job is called {job!r}.",
             hint=f"Running jobs of this user: {known}.",
         )
-    path = control_directory(create=False) / f"{found[0]['job_id']}.sock"
     try:
-        answer = _ask(path, request, None)
+        return ask_exactly(found[0]["job_id"], request, None)
     except OSError as error:
         raise JobRequestError(f"The job does not answer: {error}.", job=job) from error
-    if "error" in answer:
-        raise JobRequestError(
-            answer["error"], hint=answer.get("hint"), **(answer.get("context") or {})
-        )
-    return answer
 
 
 def _ask(path: Path, request: dict[str, Any], timeout: float | None) -> dict[str, Any]:

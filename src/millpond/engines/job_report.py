@@ -153,6 +153,7 @@ def _vertex(
             for edge in graph.inputs_of(vertex.vertex_id)
         ],
         "started_ms": history.attempt_started_ms,
+        "running_ms": history.attempt_running_ms,
         "ended_ms": history.attempt_ended_ms,
         "subtasks": subtasks,
     }

@@ -88,7 +88,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "python.systemenv",
         ),
     ),
-    ("no web server of Millpond reads it", ("rest.", "web.")),
+    ("the web server of `millpond dashboard` does not read it", ("rest.", "web.")),
     ("the names and scopes of metrics are fixed", ("metrics.",)),
     ("there is no ForSt store; RocksDB is the one for large state", ("state.backend.forst.",)),
     (
