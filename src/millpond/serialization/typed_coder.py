@@ -62,7 +62,7 @@ def typed_coder(type_info: TypedTypeInfo) -> FunctionCoder:
         )
     expected: type = dict if is_typeddict(record_class) else record_class
     to_plain, load = _plain_form(record_class)
-    dump = msgspec.msgpack.Encoder().encode
+    dump = msgspec.msgpack.Encoder(enc_hook=_plain_float).encode
 
     def written(value: Any) -> tuple[bytes, Any]:
         if not isinstance(value, expected):
@@ -105,6 +105,13 @@ def typed_coder(type_info: TypedTypeInfo) -> FunctionCoder:
         schema=schema_text(record_class),
         normalize=normalize,
     )
+
+
+def _plain_float(value: Any) -> float:
+    """Return the float that a key is, which may be of a subclass: see float_key."""
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
 
 
 def _plain_form(

@@ -54,7 +54,8 @@ def _all(values: Iterable[Any]) -> list[Any]:
 
 
 def _float(value: float) -> Any:
-    return value if math.isfinite(value) else {"double": repr(value)}
+    # A key may be of a subclass, which msgspec does not write.
+    return float(value) if math.isfinite(value) else {"double": repr(value)}
 
 
 def _row(row: Row) -> Any:

@@ -6,13 +6,18 @@ import copy
 import math
 import pickle
 import struct
+from dataclasses import dataclass
 
 import pytest
 
 from millpond.common import Row, Types
+from millpond.errors import SerializationError
+from millpond.serialization.coders import coder_for
 from millpond.serialization.float_key import float_key, float_keys
 from millpond.serialization.key_batch import key_batch_form
 from millpond.serialization.key_serializer import key_serializer_for
+from millpond.state_processor.dump import json_text
+from millpond.state_processor.rendering import as_json
 
 OTHER_NAN = struct.unpack(">d", bytes.fromhex("fff8000000000001"))[0]
 
@@ -75,3 +80,18 @@ def test_routed_and_restored_keys_are_the_same(kind, around):
     # What is written is what Java writes: one NaN, and each zero by its sign.
     assert len({serializer.encode(key) for key in routed}) == 3
     assert len({serializer.key_group(key, 128) for key in dict.fromkeys(routed)}) == 3
+
+
+@dataclass
+class Seen:
+    key: float
+
+
+def test_minus_zero_is_written_in_records_and_dumps():
+    key = float_key(-0.0)
+    coder = coder_for(Types.TYPED(Seen))
+    value, _ = coder.decode_from(coder.encode(Seen(key)), 0)
+    assert (type(value.key), math.copysign(1, value.key)) == (float, -1)
+    assert json_text({"key": as_json(key)}) == '{"key":-0.0}'
+    with pytest.raises(SerializationError, match="complex is unsupported"):
+        coder.encode(Seen(1j))
