@@ -21,7 +21,7 @@ from millpond.testing.faulty_filesystem import Fault, SimulatedCrash
 
 KINDS = ("process dies", "power fails", "write is torn")
 # What is under way beside periodic checkpoints when the process dies.
-SAVEPOINTS = ("no", "in passing", "ends the job")
+SAVEPOINTS = ("no", "in passing", "ends the job", "cancels the job")
 
 
 class InPassing:
@@ -40,7 +40,21 @@ class Stop:
             manager.stop(None, drain=False)
 
 
-ACTS = {"no": None, "in passing": InPassing(), "ends the job": Stop()}
+class Cancel:
+    """Cancels the job with a savepoint, half way."""
+
+    def __call__(self, step, manager):
+        if step == 10:
+            manager.cancel_with_savepoint(None)
+
+
+ACTS = {
+    "no": None,
+    "in passing": InPassing(),
+    "ends the job": Stop(),
+    "cancels the job": Cancel(),
+}
+ENDING = (Stop, Cancel)
 
 
 @dataclass
@@ -76,12 +90,16 @@ def calm_answer(job):
 def steps_of(job, backend, **options):
     """Return the names of the durable steps up to the last commit, or to the end of a stopped job.
 
-    A job that is killed after its last commit starts anew: it has finished. A stopped one goes on
-    from its savepoint, whatever was done of its end.
+    A job that is killed after its last commit starts anew: it has finished. A stopped or cancelled
+    one goes on from its savepoint, whatever was done of its end.
     """
     world = job.World()
-    job.finished(world.run(backend, **options))
+    outcome = world.run(backend, **options)
     names = [operation.name for operation in world.files.operations]
+    if isinstance(options["act"], Cancel):
+        assert outcome.status.name == "CANCELED"
+        return names
+    job.finished(outcome)
     if isinstance(options["act"], Stop):
         return names
     return names[: len(names) - names[::-1].index("committed")]
@@ -106,7 +124,7 @@ def crash_once(job, backend, kind, number, options):
         world.files.power_loss(lambda: luck.random() < 0.5)
     later = {name: value for name, value in options.items() if name != "act"}
     savepoint = None
-    if isinstance(options["act"], Stop):
+    if isinstance(options["act"], ENDING):
         # What its caller does who was told, or finds it: used where no checkpoint is left.
         clean = world.reborn().files.resolve
         found = list_checkpoints(job.SAVEPOINTS, resolve=clean)
