@@ -55,11 +55,10 @@ class EmbeddedEngine(LocalEngine):
         controlled: bool = False,
         resolve: FileSystemResolver = get_file_system,
     ) -> None:
-        super().__init__(listener)
+        super().__init__(listener, job_id)
         self._clock = clock or SystemClock()
         self._random = random or SystemRandom()
         self._executor = executor
-        self._job_id = job_id
         self._resume = resume
         self._controlled = controlled
         self._resolve = resolve

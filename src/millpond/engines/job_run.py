@@ -34,6 +34,7 @@ class JobRun:
 
     Attributes:
         caches: what the job keeps for later ones, if it does.
+        claim: a directory of this process while the job runs, if it has one.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class JobRun:
         self._control = control
         self._local_state = local_state
         self.caches: CacheWriting | None = None
+        self.claim: Path | None = None
 
     def __enter__(self) -> Self:
         if self._control is not None:
@@ -71,6 +73,8 @@ class JobRun:
             (remove_owned if is_over else disown)(self._local_state)
         if self.caches is not None:
             self.caches.end(finished=self.manager.status is JobStatus.FINISHED)
+        if self.claim is not None:
+            remove_owned(self.claim)
 
 
 @final

@@ -7,9 +7,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from millpond.engines.cache_writing import CacheWriting
+from millpond.engines.job_claim import claim_job
 from millpond.engines.job_client import ThreadJobClient
 from millpond.engines.job_run import CollectingListener, collect_results, result_of
 from millpond.engines.termination import Termination
+from millpond.filesystem.owner import remove_owned
 from millpond.runtime.job_manager import JobListener
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ __all__ = ("LocalEngine",)
 class LocalEngine(ABC):
     """Runs jobs whose manager is in this process; where their tasks are is the subclass's part."""
 
-    def __init__(self, listener: JobListener | None) -> None:
+    def __init__(self, listener: JobListener | None, job_id: str | None) -> None:
         self._listener = listener or JobListener()
+        self._job_id = job_id
 
     def execute(self, program: Program) -> JobExecutionResult:
         """Run to the end; raises the job's failure."""
@@ -64,8 +67,14 @@ class LocalEngine(ABC):
 
     def _prepare(self, program: Program, listener: JobListener) -> JobRun:
         caches = CacheWriting(program)
-        run = self._open(caches.program, listener)
-        run.caches = caches
+        claim = claim_job(program.configuration, self._job_id)
+        try:
+            run = self._open(caches.program, listener)
+        except BaseException:
+            if claim is not None:
+                remove_owned(claim)
+            raise
+        run.caches, run.claim = caches, claim
         return run
 
     @abstractmethod

@@ -51,10 +51,9 @@ class SupervisedEngine(LocalEngine):
         controlled: bool = False,
         inherited: Sequence[int] = (),
     ) -> None:
-        super().__init__(listener)
+        super().__init__(listener, job_id)
         self._clock = clock or SystemClock()
         self._random = random or SystemRandom()
-        self._job_id = job_id
         self._resume = resume
         self._controlled = controlled
         self._inherited = inherited

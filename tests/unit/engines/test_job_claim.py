@@ -1,0 +1,99 @@
+"""With high availability one process of a machine runs a job; a second one is told so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from millpond.common import Configuration, Types
+from millpond.datastream import StreamExecutionEnvironment
+from millpond.engines.job_claim import claim_job
+from millpond.errors import ConfigurationError, MillpondError
+from millpond.filesystem.owner import remove_owned
+
+HOLD = """
+import sys
+from millpond.common import Configuration
+from millpond.engines.job_claim import claim_job
+print(claim_job(Configuration.from_dict({OPTIONS}), None), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def options(tmp_path):
+    return {
+        "high-availability.type": "zookeeper",
+        "high-availability.storageDir": (tmp_path / "available").as_uri(),
+        "execution.checkpointing.dir": (tmp_path / "checkpoints").as_uri(),
+    }
+
+
+@pytest.fixture
+def holder(options):
+    """Another process that runs the job."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD.replace("{OPTIONS}", repr(options))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline().strip() != "None"
+        yield process
+        process.kill()
+
+
+def execute(options):
+    env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(options))
+    env.from_collection([1, 2], Types.LONG()).map(lambda value: value)
+    return env.execute()
+
+
+def test_a_second_process_is_told_and_changes_nothing(options, holder, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigurationError, match="Another process runs a job") as error:
+        execute(options)
+    assert error.value.context["process"] == str(holder.pid)
+    assert error.value.context["cluster_id"] == "/default"
+    assert "high-availability.cluster-id" in error.value.hint
+    assert sorted(tmp_path.rglob("*")) == before
+    execute({**options, "high-availability.cluster-id": "/another"})
+
+
+def test_who_was_killed_runs_it_no_longer(options, holder):
+    holder.kill()
+    holder.wait()
+    execute(options)
+
+
+def test_nothing_is_left_when_the_job_is_over(options, tmp_path):
+    execute(options)
+    assert not list(tmp_path.rglob("owner.lock"))
+    claim = claim_job(Configuration.from_dict(options), None)
+    assert (claim / "owner.lock").read_text() == str(os.getpid())
+    remove_owned(claim)
+
+
+def test_a_job_that_cannot_be_opened_gives_its_claim_back(options, tmp_path):
+    with pytest.raises(ConfigurationError):
+        execute({**options, "state.backend.type": "rockdb"})
+    assert not list(tmp_path.rglob("owner.lock"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"high-availability.type": "NONE"}, {"high-availability.storageDir": "memory:///available"}],
+    ids=["off", "elsewhere"],
+)
+def test_nobody_claims_what_is_not_on_this_machine(options, change):
+    assert claim_job(Configuration.from_dict({**options, **change}), None) is None
+
+
+def test_a_place_that_cannot_be_made_is_left_to_the_pointers(options, tmp_path):
+    (tmp_path / "available").write_text("a file")
+    assert claim_job(Configuration.from_dict(options), None) is None
+    with pytest.raises(MillpondError, match="available"):
+        execute({**options, "execution.checkpointing.interval": "10 ms"})
