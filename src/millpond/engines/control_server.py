@@ -175,10 +175,11 @@ class ControlServer:
         if not request.get("savepoint"):
             self._manager.cancel()
             return {}
-        options = SnapshotOptions(SnapshotKind.SAVEPOINT, SavepointFormat(request["format"]))
-        cancelled = self._manager.cancel_with_savepoint(request["directory"], options.format)
-        path = cancelled.result()
-        return {"path": path, "limits": self._limits(path, options)}
+        # As for "stop" without what Flink cannot use: the process ends, and does not wait until a
+        # large savepoint is read. Its log has said it.
+        savepoint_format = SavepointFormat(request["format"])
+        cancelled = self._manager.cancel_with_savepoint(request["directory"], savepoint_format)
+        return {"path": cancelled.result()}
 
     def _limits(self, path: str, options: SnapshotOptions) -> list[str]:
         if options.format is not SavepointFormat.CANONICAL:

@@ -14,7 +14,7 @@ from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
 from millpond.operators.operator import Ending, Operator, TwoInputOperator
 from millpond.operators.source import SourceOperator
 from millpond.runtime.element import END_OF_INPUT, CheckpointBarrier, Element
-from millpond.runtime.flink_report import report_flink_limits
+from millpond.runtime.flink_report import FlinkReport
 from millpond.runtime.message import SubtaskProgress
 from millpond.runtime.subtask_snapshot import OperatorSnapshot, SubtaskSnapshot
 from millpond.state.contract.keyed_backend import NO_KEY, KeyedStateBackend
@@ -79,6 +79,7 @@ class Task:
         self.pace: Pace | None = None
         self.copies: LocalCopies | None = None
         self.preparation_ms = 0.0
+        self.flink_report = FlinkReport()
 
     @property
     def source(self) -> SourceOperator | None:
@@ -265,12 +266,8 @@ class Task:
                     snapshot.keyed_state = context.keyed_backend.snapshot(
                         barrier.checkpoint_id, writing, barrier.options
                     )
-                report_flink_limits(
-                    snapshot,
-                    context.name,
-                    self.subtask_index,
-                    barrier.checkpoint_id,
-                    barrier.options,
+                self.flink_report.report(
+                    snapshot, context.name, barrier.checkpoint_id, barrier.options
                 )
         except Exception as error:  # noqa: BLE001 - raised again with the place
             for snapshot in captured:

@@ -9,6 +9,7 @@ from millpond.operators.batch import BatchResources
 from millpond.operators.build import build_operator
 from millpond.operators.operator import Operator, OperatorContext
 from millpond.runtime.channel import Channel
+from millpond.runtime.flink_report import FlinkReport
 from millpond.runtime.in_flight_restore import restore_in_flight
 from millpond.runtime.input_gate import InputGate
 from millpond.runtime.output import ChainedOutput, EdgeOutput, OperatorOutput
@@ -102,12 +103,15 @@ class _Builder:
             for node in vertex.operators
         }
         tasks = []
+        report = FlinkReport()
         for index in range(vertex.parallelism):
             backends = {
                 node.operator_id: OperatorStateBackend(node.name, restored[node.operator_id][index])
                 for node in vertex.operators
             }
-            tasks.append(self._build_task(vertex, index, backends))
+            task = self._build_task(vertex, index, backends)
+            task.flink_report = report
+            tasks.append(task)
         return tasks
 
     def _build_task(

@@ -124,7 +124,7 @@ def test_a_job_goes_on_where_its_savepoint_cannot_be(job, tmp_path, drain):
     assert "No directory for the savepoint is given." in refused.stderr
     assert [each["status"] for each in running_jobs()] == ["RUNNING"]
     target = tmp_path / "savepoints"
-    stopped = CliRunner().invoke(main, ["stop", "the job", "-p", target.as_uri(), *drain])
+    stopped = CliRunner().invoke(main, ["stop", "the job", target.as_uri(), *drain])
     assert stopped.exit_code == 0, stopped.stderr
     # The place was tried, and what was made for it is gone.
     (path,) = target.iterdir()
@@ -133,7 +133,9 @@ def test_a_job_goes_on_where_its_savepoint_cannot_be(job, tmp_path, drain):
 
 def test_cancel_with_savepoint_by_command(job, tmp_path):
     target = (tmp_path / "savepoints").as_uri()
-    done = CliRunner().invoke(main, ["cancel", "the job", "-s", "-p", target])
+    done = CliRunner().invoke(main, ["cancel", "the job", "-s", target, "-p", target])
+    assert (done.exit_code, "DIRECTORY or -p" in done.stderr) == (2, True)
+    done = CliRunner().invoke(main, ["cancel", "the job", "-s", target])
     assert done.exit_code == 0, done.stderr
     Savepoint.open(done.stdout.strip())
     assert job.get_job_status().result(PATIENCE_SECONDS).name == "CANCELED"

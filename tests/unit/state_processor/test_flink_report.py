@@ -13,7 +13,7 @@ from millpond.formats.pyflink_serializers import (
     keyed_state_meta,
     operator_list_state_meta,
 )
-from millpond.runtime.flink_report import report_flink_limits
+from millpond.runtime.flink_report import FlinkReport
 from millpond.runtime.subtask_snapshot import OperatorSnapshot
 from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
 from millpond.state.heap.snapshot import HeapSnapshot
@@ -37,22 +37,24 @@ def captured(**broadcast):
     return snapshot
 
 
-def reported(caplog, snapshot, subtask=0, options=SAVEPOINT):
+def reported(caplog, snapshot, options=SAVEPOINT, *, report=None, checkpoint_id=5):
     caplog.clear()
-    report_flink_limits(snapshot, "my operator", subtask, 5, options)
+    (report or FlinkReport()).report(snapshot, "my operator", checkpoint_id, options)
     return [record.getMessage() for record in caplog.records]
 
 
 def test_each_state_is_listed_before_writing(caplog):
-    mine, none, typed = reported(caplog, captured(a=1, b=None))
+    report = FlinkReport()
+    mine, none, typed = reported(caplog, captured(a=1, b=None), report=report)
     assert mine.startswith(
-        "Savepoint 5, operator my operator, subtask 1: Apache Flink cannot use mine: list state"
+        "Savepoint 5, operator my operator: Apache Flink cannot use mine: list state"
     )
     assert "python-state-rules: None as a value" in none
     assert "Types.TYPED(app.Order)" in typed
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
-    # Other subtasks may have other elements, but no other keyed state.
-    assert len(reported(caplog, captured(a=1), subtask=1)) == 1
+    # Other subtasks add only what is not said yet; the next savepoint says all.
+    assert reported(caplog, captured(a=1, b=None), report=report) == []
+    assert len(reported(caplog, captured(a=1, b=None), report=report, checkpoint_id=6)) == 3
 
 
 @pytest.mark.parametrize(
