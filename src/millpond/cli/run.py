@@ -68,11 +68,13 @@ def command(
     """Run the program JOB; ARGUMENTS are its own.
 
     The tasks run in a worker process; when it dies it is replaced and goes on from the last
-    checkpoint, as the restart strategy says.
+    checkpoint, as the restart strategy says. Jobs that the program started with execute_async and
+    left are waited for.
     """
     from millpond.cli.restore_output import RestoreOutput
     from millpond.datastream.engine import Launch, LaunchWith
     from millpond.engines.embedded import EmbeddedEngine
+    from millpond.engines.program_jobs import ProgramJobs
     from millpond.engines.supervised import SupervisedEngine
 
     if not job.is_file():
@@ -96,9 +98,11 @@ def command(
     )
     sys.argv = [str(job), *arguments]
     sys.path.insert(0, str(job.resolve().parent))
-    with LaunchWith(Launch(engine, tuple(options), config_dir)):
+    jobs = ProgramJobs(engine)
+    with LaunchWith(Launch(jobs, tuple(options), config_dir)):
         try:
             runpy.run_path(str(job), run_name="__main__")
+            jobs.wait()
         except MillpondError:
             raise
         except KeyboardInterrupt:

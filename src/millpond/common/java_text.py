@@ -33,7 +33,21 @@ _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - written with a Z by hand: Jav
 
 
 def java_text(value: Any, type_info: TypeInformation | None = None) -> str:
-    """Return the text; without a declared type, or with PICKLED, it is `str(value)`."""
+    """Return the text; without a declared type, or with PICKLED, it is `str(value)`.
+
+    Raises:
+        TypeError: the value is nothing of the declared type, and has no text as such.
+    """
+    try:
+        return _text(value, type_info)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise TypeError(
+            f"{value!r} does not fit the declared type {type_info!r} of its stream: {error}. "
+            "Change the value, or the output_type of the operator that made it."
+        ) from None
+
+
+def _text(value: Any, type_info: TypeInformation | None) -> str:
     if type_info is None or isinstance(type_info, PickledBytesTypeInfo):
         return str(value)
     if value is None:
@@ -43,7 +57,7 @@ def java_text(value: Any, type_info: TypeInformation | None = None) -> str:
     if isinstance(type_info, TimestampTypeInfo):
         return _timestamp_text(value)
     if isinstance(type_info, ExternalTypeInfo):
-        return java_text(value, type_info.type_info)
+        return _text(value, type_info.type_info)
     return _compound_text(value, type_info)
 
 
@@ -57,19 +71,21 @@ def _compound_text(value: Any, type_info: TypeInformation) -> str:
         return f"{kind}[{', '.join(_field_texts(items, type_info.get_field_types()))}]"
     if isinstance(type_info, MapTypeInfo):
         key_type, value_type = type_info.key_type_info, type_info.value_type_info
-        pairs = [f"{java_text(k, key_type)}={java_text(v, value_type)}" for k, v in value.items()]
+        pairs = [f"{_text(k, key_type)}={_text(v, value_type)}" for k, v in value.items()]
         return f"{{{', '.join(pairs)}}}"
     if isinstance(
         type_info, ListTypeInfo | BasicArrayTypeInfo | ObjectArrayTypeInfo | PrimitiveArrayTypeInfo
     ):
         if isinstance(value, bytes):
             value = [byte - 256 if byte > 127 else byte for byte in value]
-        return f"[{', '.join(java_text(item, type_info.element_type) for item in value)}]"
+        return f"[{', '.join(_text(item, type_info.element_type) for item in value)}]"
     return str(value)
 
 
 def _field_texts(items: Sequence[Any], types: list[TypeInformation]) -> list[str]:
-    return [java_text(item, kind) for item, kind in zip(items, types, strict=True)]
+    if isinstance(items, str) or len(items) != len(types):
+        raise ValueError(f"it has {len(types)} fields")
+    return [_text(item, kind) for item, kind in zip(items, types, strict=True)]
 
 
 def _basic_text(value: Any, basic_type: BasicType) -> str:

@@ -140,8 +140,9 @@ class WatermarkStrategy:
 
         Raises:
             ValueError: the bound is negative.
+            TypeError: it is no Duration.
         """
-        bound_ms = max_out_of_orderness.to_millis()
+        bound_ms = _milliseconds(max_out_of_orderness, "bound of out-of-orderness")
         if bound_ms < 0:
             raise ValueError(f"The bound of out-of-orderness is negative: {bound_ms} ms.")
         return WatermarkStrategy(WatermarkKind.BOUNDED_OUT_OF_ORDERNESS, bound_ms)
@@ -171,8 +172,11 @@ class WatermarkStrategy:
         """Return the strategy with this assigner.
 
         Raises:
-            TypeError: it has no method `extract_timestamp`.
+            TypeError: it has no method `extract_timestamp`, or is a class.
         """
+        if isinstance(timestamp_assigner, type):
+            name = timestamp_assigner.__name__
+            raise TypeError(f"A TimestampAssigner is needed, not the class: write {name}().")
         if not callable(getattr(timestamp_assigner, "extract_timestamp", None)):
             raise TypeError(
                 f"{timestamp_assigner!r} is no TimestampAssigner: subclass it and return the "
@@ -185,8 +189,9 @@ class WatermarkStrategy:
 
         Raises:
             ValueError: the timeout is shorter than a millisecond.
+            TypeError: it is no Duration.
         """
-        timeout_ms = idle_timeout.to_millis()
+        timeout_ms = _milliseconds(idle_timeout, "idle timeout")
         if timeout_ms <= 0:
             raise ValueError(f"The idle timeout must be positive, it is {timeout_ms} ms.")
         return replace(self, idle_timeout_ms=timeout_ms)
@@ -210,11 +215,14 @@ class WatermarkStrategy:
         Raises:
             ValueError: the strategy makes no watermarks, the group has no name, the drift is
                 negative, or the interval is shorter than a millisecond.
+            TypeError: the drift or the interval is no Duration.
         """
         if self.kind is WatermarkKind.NONE:
             raise ValueError("A source without watermarks cannot be aligned with others.")
-        interval_ms = 1000 if update_interval is None else update_interval.to_millis()
-        drift_ms = max_allowed_watermark_drift.to_millis()
+        interval_ms = (
+            1000 if update_interval is None else _milliseconds(update_interval, "update interval")
+        )
+        drift_ms = _milliseconds(max_allowed_watermark_drift, "allowed drift of watermarks")
         if not watermark_group:
             raise ValueError("A group of aligned sources needs a name.")
         if drift_ms < 0:
@@ -222,3 +230,12 @@ class WatermarkStrategy:
         if interval_ms <= 0:
             raise ValueError(f"The update interval must be positive, it is {interval_ms} ms.")
         return replace(self, alignment=WatermarkAlignment(watermark_group, drift_ms, interval_ms))
+
+
+def _milliseconds(duration: Any, what: str) -> int:
+    try:
+        return int(duration.to_millis())
+    except AttributeError:
+        raise TypeError(
+            f"The {what} must be a Duration such as Duration.of_seconds(5), not {duration!r}."
+        ) from None

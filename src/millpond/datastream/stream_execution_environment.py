@@ -28,6 +28,7 @@ from millpond.datastream.execution_plan import execution_plan
 from millpond.datastream.operator_spec import COLLECT_UID, CollectSpec, OperatorSpec, SourceSpec
 from millpond.datastream.state_backend import StateBackend
 from millpond.datastream.stream_cache import StreamCache
+from millpond.datastream.streams.function_check import check_strategy
 from millpond.datastream.time_characteristic import TimeCharacteristic
 from millpond.datastream.transformation import (
     Edge,
@@ -327,6 +328,7 @@ class StreamExecutionEnvironment:
         """Read a source with event time from `watermark_strategy`."""
         if not isinstance(source, Source):
             raise InvalidProgramError(f"{source!r} is no Source.")
+        check_strategy(watermark_strategy)
         transformation = self.add_transformation(
             source_name, SourceSpec(source, watermark_strategy), (), output_type=type_info
         )

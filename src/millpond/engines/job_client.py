@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, final
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from millpond.common.completable_future import CompletableFuture
 from millpond.common.job_client import JobClient
 from millpond.common.job_id import JobID
+from millpond.common.job_status import JobStatus
 from millpond.engines.job_run import JobRun, result_of
 from millpond.engines.savepoint_limits import savepoint_limits
 from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
@@ -21,18 +24,22 @@ if TYPE_CHECKING:
 
 __all__ = ("ThreadJobClient",)
 
+_logger = logging.getLogger(__name__)
+
 
 @final
 class ThreadJobClient(JobClient):
-    """Starts the job when it is made. The thread ends with the process."""
+    """Starts the job when it is made. The thread ends with the process, with a warning."""
 
     def __init__(self, run: JobRun, termination: Termination) -> None:
         self._run = run
         self._termination = termination
         self._manager = run.manager
+        self._asked = False
         self._done: Future[JobOutcome] = Future()
         # Entered here, in the program's thread: only the main thread may listen to signals.
         termination.__enter__()
+        atexit.register(self._warn)
         threading.Thread(target=self._work, name="millpond-job", daemon=True).start()
 
     def _work(self) -> None:
@@ -46,6 +53,21 @@ class ThreadJobClient(JobClient):
             # First, so that the main thread ends by the signal and not by the job's cancellation.
             self._termination.hand_over()
             self._done.set_result(outcome)
+
+    def _warn(self) -> None:
+        name = self._manager.coordinator.graph.name
+        if not self._done.done():
+            _logger.warning(
+                "The program ends, and job %r with it. Wait for it with "
+                "get_job_execution_result().result(), or use execute().",
+                name,
+            )
+        elif self._manager.status is JobStatus.FAILED and not self._asked:
+            try:
+                result_of(self._done.result())
+            except BaseException:
+                text = "Job %r failed, and its result was not asked for."
+                _logger.exception(text, name)
 
     def get_job_id(self) -> JobID:
         """Return the job's id."""
@@ -94,6 +116,7 @@ class ThreadJobClient(JobClient):
 
     def get_job_execution_result(self) -> CompletableFuture:
         """Return a future of the JobExecutionResult; a failed job fails it."""
+        self._asked = True
         return CompletableFuture(_then(self._done, result_of))
 
 

@@ -10,6 +10,7 @@ from millpond.errors import MillpondError, SerializationError
 from millpond.serialization.basic_coders import FLOATS, NUMBERS
 from millpond.serialization.float_key import float_keys
 from millpond.serialization.key_serializer import KeySerializer, key_serializer_for
+from millpond.serialization.mismatch import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def _normal(key: Any, serializer: KeySerializer, operator: str | None) -> Any:
     except MillpondError as error:
         raise SerializationError(
             f"A key of type {type(key).__name__} does not fit the declared type "
-            f"{serializer.signature}: {error.message}",
+            f"{serializer.signature}: {reason_of(error)}",
             hint=error.hint or "Change the key selector, or the key_type of key_by.",
             operator=operator or None,
             key=repr(key)[:200],

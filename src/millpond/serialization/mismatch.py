@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from millpond.errors import SerializationError
+from millpond.errors import MillpondError, SerializationError
 
-__all__ = ("DECODE_ERRORS", "ENCODE_ERRORS", "mismatch", "nested", "undecodable")
+__all__ = ("DECODE_ERRORS", "ENCODE_ERRORS", "mismatch", "nested", "reason_of", "undecodable")
 
 ENCODE_ERRORS = (
     struct.error,
@@ -19,6 +19,8 @@ ENCODE_ERRORS = (
 )
 """What packing a wrong value may raise; RuntimeError is a container changed while it is read."""
 
+_MISMATCH = "A value does not fit its declared type"
+
 DECODE_ERRORS = (struct.error, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 """What unpacking damaged bytes may raise."""
 
@@ -29,7 +31,7 @@ def mismatch(
     """Return the error for a value that does not fit its declared type."""
     why = f": {reason}" if reason else ""
     return SerializationError(
-        f"A value does not fit its declared type{why}.",
+        f"{_MISMATCH}{why}.",
         hint=hint,
         declared_type=declared,
         value_type=_name(type(value)),
@@ -42,6 +44,15 @@ def nested(error: SerializationError, step: str) -> SerializationError:
     path = str(error.context.get("path", "$"))
     context = error.context | {"path": f"${step}{path[1:]}"}
     return SerializationError(error.message, hint=error.hint, **context)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a value does not fit, for a sentence that says already that it does not."""
+    if not isinstance(error, MillpondError):
+        return f"{error}."
+    reason = error.message.removeprefix(f"{_MISMATCH}: ")
+    path = str(error.context.get("path", "$"))
+    return reason if path == "$" else f"{reason[:-1]} at {path[1:]}."
 
 
 def undecodable(

@@ -216,7 +216,7 @@ def test_interval_join_refuses_what_cannot_be(orders, payments, env):
         left.interval_join(right).between(2, 1)
     with pytest.raises(InvalidProgramError, match="interval from 3 ms to 2 ms is empty"):
         left.interval_join(right).between(2, 2).lower_bound_exclusive().process(Pair())
-    with pytest.raises(InvalidProgramError, match="process needs a ProcessJoinFunction"):
+    with pytest.raises(InvalidProgramError, match="needs a ProcessJoinFunction"):
         left.interval_join(right).between(1, 2).process(lambda a, b: a)
     with pytest.raises(InvalidProgramError, match="Late data needs an OutputTag"):
         left.interval_join(right).between(1, 2).side_output_left_late_data("late")

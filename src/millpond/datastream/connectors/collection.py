@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from millpond.common.row_names import row_naming
 from millpond.datastream.connectors.source import Records, Source, Split, SplitReader
-from millpond.errors import InvalidProgramError, MillpondError
+from millpond.errors import InvalidProgramError
 from millpond.serialization.coders import coder_for
+from millpond.serialization.mismatch import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,10 +37,9 @@ def declared_elements(values: Iterable[Any], type_info: TypeInformation) -> list
         try:
             encode(element)
         except Exception as error:
-            reason = error.message if isinstance(error, MillpondError) else f"{error}."
             raise InvalidProgramError(
                 f"Element {index} of the collection, of type {type(element).__name__}, does not "
-                f"fit the declared type {type_info}: {reason}",
+                f"fit the declared type {type_info}: {reason_of(error)}",
                 hint="Change the element or the type_info.",
             ) from error
     return elements

@@ -13,6 +13,7 @@ from millpond.datastream.functions import (
     AsyncRetryStrategy,
 )
 from millpond.datastream.operator_spec import AsyncWaitSpec
+from millpond.datastream.streams.function_check import function_of
 from millpond.datastream.streams.plain import DataStream
 from millpond.errors import InvalidProgramError
 
@@ -118,8 +119,7 @@ def _wait(
         raise InvalidProgramError(
             f"An AsyncDataStream is made of a DataStream, not {data_stream!r}."
         )
-    if not isinstance(function, AsyncFunction):
-        raise InvalidProgramError(f"This needs an AsyncFunction, not {function!r}.")
+    function_of(function, AsyncFunction, "AsyncDataStream")
     name = type(function).__name__
     if not inspect.iscoroutinefunction(function.async_invoke):
         raise InvalidProgramError(

@@ -21,6 +21,7 @@ from millpond.datastream.operator_spec import (
     CoProcessSpec,
     OperatorSpec,
 )
+from millpond.datastream.streams.function_check import function_of
 from millpond.datastream.streams.keyed import KeyedStream
 from millpond.datastream.streams.plain import DataStream
 from millpond.datastream.transformation import Edge
@@ -56,14 +57,14 @@ class ConnectedStreams:
 
     def map(self, func: CoMapFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Turn each record of either stream into one."""
-        self._check(func, CoMapFunction)
+        function_of(func, CoMapFunction, "map on connected streams")
         return self._add("Co-Map", CoMapSpec(func), output_type)
 
     def flat_map(
         self, func: CoFlatMapFunction, output_type: TypeInformation | None = None
     ) -> DataStream:
         """Turn each record of either stream into any number of records."""
-        self._check(func, CoFlatMapFunction)
+        function_of(func, CoFlatMapFunction, "flat_map on connected streams")
         return self._add("Co-Flat Map", CoFlatMapSpec(func), output_type)
 
     def process(
@@ -72,13 +73,12 @@ class ConnectedStreams:
         output_type: TypeInformation | None = None,
     ) -> DataStream:
         """Process records of both streams with shared state and timers."""
-        self._check(func, KeyedCoProcessFunction if self._is_keyed() else CoProcessFunction)
+        if self._is_keyed():
+            function_of(func, KeyedCoProcessFunction, "process on connected keyed streams")
+        else:
+            hint = "For a KeyedCoProcessFunction call key_by on both streams."
+            function_of(func, CoProcessFunction, "process on connected streams", hint)
         return self._add("Co-Process", CoProcessSpec(func), output_type)
-
-    @staticmethod
-    def _check(function: object, kind: type) -> None:
-        if not isinstance(function, kind):
-            raise InvalidProgramError(f"This needs a {kind.__name__}, not {function!r}.")
 
     def _is_keyed(self) -> bool:
         first = isinstance(self.stream1, KeyedStream)
@@ -129,8 +129,8 @@ class BroadcastConnectedStream:
         """Process records with broadcast state; only broadcast records may change it."""
         keyed = getattr(self.non_broadcast_stream, "_key", None)
         kind = KeyedBroadcastProcessFunction if keyed else BroadcastProcessFunction
-        if not isinstance(func, kind):
-            raise InvalidProgramError(f"This needs a {kind.__name__}, not {func!r}.")
+        hint = "" if keyed else "For a KeyedBroadcastProcessFunction call key_by on the stream."
+        function_of(func, kind, "process with a broadcast stream", hint)
         spec = BroadcastProcessSpec(func, tuple(self.broadcast_state_descriptors))
         return _two_inputs(
             self.non_broadcast_stream,

@@ -10,6 +10,7 @@ from millpond.datastream.functions import ProcessJoinFunction
 from millpond.datastream.operator_spec import IntervalJoinSpec
 from millpond.datastream.output_tag import OutputTag
 from millpond.datastream.streams.connected import connect_keyed
+from millpond.datastream.streams.function_check import function_of
 from millpond.errors import InvalidProgramError, UnsupportedOperationError
 
 if TYPE_CHECKING:
@@ -101,10 +102,7 @@ class IntervalJoined:
         Raises:
             InvalidProgramError: it is no ProcessJoinFunction, or the interval is empty.
         """
-        if not isinstance(process_join_function, ProcessJoinFunction):
-            raise InvalidProgramError(
-                f"process needs a ProcessJoinFunction, not {process_join_function!r}."
-            )
+        function_of(process_join_function, ProcessJoinFunction, "process on an interval join")
         self._check()
         require_timestamps("An interval join", (*self._left._edges, *self._right._edges))
         spec = IntervalJoinSpec(

@@ -17,7 +17,8 @@ from millpond.datastream.functions import (
     WindowFunction,
 )
 from millpond.datastream.operator_spec import MapSpec
-from millpond.datastream.streams.plain import DataStream, function_or_callable
+from millpond.datastream.streams.function_check import function_or_callable
+from millpond.datastream.streams.plain import DataStream
 from millpond.errors import InvalidProgramError
 
 if TYPE_CHECKING:

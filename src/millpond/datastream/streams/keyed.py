@@ -12,7 +12,8 @@ from millpond.datastream.operator_spec import (
     ProcessSpec,
     ReduceSpec,
 )
-from millpond.datastream.streams.plain import DataStream, function_or_callable
+from millpond.datastream.streams.function_check import function_of, function_or_callable
+from millpond.datastream.streams.plain import DataStream
 from millpond.datastream.streams.unnamed import UnnamedStream
 from millpond.datastream.transformation import Edge
 from millpond.errors import InvalidProgramError, UnsupportedOperationError
@@ -84,10 +85,7 @@ class KeyedStream(UnnamedStream):
         self, func: KeyedProcessFunction, output_type: TypeInformation | None = None
     ) -> DataStream:
         """Process each record with its key's state and timers."""
-        if not isinstance(func, KeyedProcessFunction):
-            raise InvalidProgramError(
-                f"process on a keyed stream needs a KeyedProcessFunction, not {func!r}."
-            )
+        function_of(func, KeyedProcessFunction, "process on a keyed stream")
         return self._add("KEYED PROCESS", ProcessSpec(func), output_type)
 
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:

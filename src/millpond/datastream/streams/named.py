@@ -62,9 +62,9 @@ class NamedStream:
         Raises:
             ConfigurationError: it is not positive, or the operator cannot run in parallel.
         """
-        if parallelism < 1:
+        if not isinstance(parallelism, int) or parallelism < 1:
             raise ConfigurationError(
-                f"Parallelism must be at least 1, not {parallelism}.",
+                f"Parallelism must be a whole number of at least 1, not {parallelism!r}.",
                 operator=self._transformation.name,
             )
         if self._transformation.force_non_parallel and parallelism != 1:
@@ -81,9 +81,9 @@ class NamedStream:
         Raises:
             ConfigurationError: it is out of range.
         """
-        if not 0 < max_parallelism <= 32768:
+        if not isinstance(max_parallelism, int) or not 0 < max_parallelism <= 32768:
             raise ConfigurationError(
-                f"Max parallelism {max_parallelism} is not between 1 and 32768.",
+                f"Max parallelism {max_parallelism!r} is not between 1 and 32768.",
                 operator=self._transformation.name,
             )
         self._transformation.max_parallelism = max_parallelism

@@ -11,7 +11,6 @@ from millpond.datastream.connectors.print import PrintSink
 from millpond.datastream.functions import (
     FilterFunction,
     FlatMapFunction,
-    Function,
     KeySelector,
     MapFunction,
     NullByteKeySelector,
@@ -29,6 +28,7 @@ from millpond.datastream.operator_spec import (
     SinkSpec,
     TimestampsSpec,
 )
+from millpond.datastream.output_tag import OutputTag
 from millpond.datastream.partitioning import (
     BroadcastPartitioning,
     CustomPartitioning,
@@ -38,6 +38,11 @@ from millpond.datastream.partitioning import (
     RebalancePartitioning,
     RescalePartitioning,
     ShufflePartitioning,
+)
+from millpond.datastream.streams.function_check import (
+    check_strategy,
+    function_of,
+    function_or_callable,
 )
 from millpond.datastream.streams.named import NamedStream
 from millpond.datastream.streams.sink import DataStreamSink
@@ -51,7 +56,6 @@ if TYPE_CHECKING:
     from millpond.common.typeinfo import TypeInformation
     from millpond.common.watermark_strategy import WatermarkStrategy
     from millpond.datastream.connectors.sink import Sink
-    from millpond.datastream.output_tag import OutputTag
     from millpond.datastream.state import MapStateDescriptor
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
     from millpond.datastream.streams.cached import CachedDataStream
@@ -66,23 +70,7 @@ if TYPE_CHECKING:
     from millpond.datastream.streams.windowed import AllWindowedStream
     from millpond.datastream.window import WindowAssigner
 
-__all__ = ("DataStream", "function_or_callable")
-
-
-def function_or_callable(function: Any, kind: type, operator: str) -> Any:
-    """Check that a user function is of its class or a plain callable.
-
-    Raises:
-        InvalidProgramError: it is neither.
-    """
-    forgotten_call = isinstance(function, type) and issubclass(function, Function)
-    if isinstance(function, kind) or (callable(function) and not forgotten_call):
-        return function
-    raise InvalidProgramError(
-        f"{operator} needs a {kind.__name__} or a callable, not {function!r}.",
-        hint=f"Write {function.__name__}()." if forgotten_call else None,
-        operator=operator,
-    )
+__all__ = ("DataStream",)
 
 
 class DataStream(NamedStream):
@@ -174,11 +162,8 @@ class DataStream(NamedStream):
         self, func: ProcessFunction, output_type: TypeInformation | None = None
     ) -> DataStream:
         """Process each record with access to time and side outputs."""
-        if not isinstance(func, ProcessFunction):
-            raise InvalidProgramError(
-                f"process needs a ProcessFunction, not {func!r}.",
-                hint="A KeyedProcessFunction belongs behind key_by.",
-            )
+        hint = "A KeyedProcessFunction belongs behind key_by."
+        function_of(func, ProcessFunction, "process", hint)
         return self._add("PROCESS", ProcessSpec(func), output_type)
 
     def project(self, *field_indexes: int) -> DataStream:
@@ -300,6 +285,7 @@ class DataStream(NamedStream):
 
     def get_side_output(self, output_tag: OutputTag) -> DataStream:
         """Return the records that this stream's operator sent to a side output."""
+        function_of(output_tag, OutputTag, "get_side_output")
         edge = Edge(self._transformation, side_tag=output_tag.tag_id)
         return DataStream(self._environment, (edge,), output_tag.type_info)
 
@@ -313,7 +299,12 @@ class DataStream(NamedStream):
     # -- time
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
-        """Give records event times and the stream watermarks."""
+        """Give records event times and the stream watermarks.
+
+        Raises:
+            InvalidProgramError: it is no WatermarkStrategy.
+        """
+        check_strategy(watermark_strategy)
         spec = TimestampsSpec(watermark_strategy)
         return self._add("Timestamps/Watermarks", spec, self.get_type())
 

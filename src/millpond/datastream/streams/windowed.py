@@ -16,7 +16,8 @@ from millpond.datastream.functions import (
     WindowFunction,
 )
 from millpond.datastream.operator_spec import WindowSpec
-from millpond.datastream.streams.plain import DataStream, function_or_callable
+from millpond.datastream.output_tag import OutputTag
+from millpond.datastream.streams.function_check import function_of, function_or_callable
 from millpond.datastream.window import Evictor, MergingWindowAssigner, Trigger, WindowAssigner
 from millpond.errors import InvalidProgramError
 
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from millpond.common.typeinfo import TypeInformation
-    from millpond.datastream.output_tag import OutputTag
     from millpond.datastream.stream_execution_environment import StreamExecutionEnvironment
     from millpond.datastream.streams.keyed import KeyedStream
+    from millpond.datastream.streams.plain import DataStream
 
 __all__ = ("AllWindowedStream", "WindowedStream")
 
@@ -39,8 +40,7 @@ class _Windowed:
     _all_windows = False
 
     def __init__(self, keyed_stream: KeyedStream, assigner: WindowAssigner[Any, Any]) -> None:
-        if not isinstance(assigner, WindowAssigner):
-            raise InvalidProgramError(f"window needs a WindowAssigner, not {assigner!r}.")
+        function_of(assigner, WindowAssigner, "window")
         self._stream = keyed_stream
         self._spec = WindowSpec(
             assigner, element_type=keyed_stream.get_type(), all_windows=self._all_windows
@@ -72,7 +72,12 @@ class _Windowed:
         return self
 
     def evictor(self, evictor: Evictor) -> Self:
-        """Drop elements of a window before or after its function, as Java Flink."""
+        """Drop elements of a window before or after its function, as Java Flink.
+
+        Raises:
+            InvalidProgramError: it is no evictor.
+        """
+        function_of(evictor, Evictor, "evictor")
         self._spec = dataclasses.replace(self._spec, evictor=evictor)
         return self
 
@@ -92,7 +97,12 @@ class _Windowed:
         return self
 
     def side_output_late_data(self, output_tag: OutputTag) -> Self:
-        """Send records that are too late to a side output instead of dropping them."""
+        """Send records that are too late to a side output instead of dropping them.
+
+        Raises:
+            InvalidProgramError: it is no output tag.
+        """
+        function_of(output_tag, OutputTag, "side_output_late_data")
         self._spec = dataclasses.replace(self._spec, late_data_tag=output_tag)
         return self
 
@@ -121,10 +131,7 @@ class _Windowed:
         output_type: TypeInformation | None = None,
     ) -> DataStream:
         """Add a window's records to an accumulator; only it is kept."""
-        if not isinstance(aggregate_function, AggregateFunction):
-            raise InvalidProgramError(
-                f"aggregate needs an AggregateFunction, not {aggregate_function!r}."
-            )
+        function_of(aggregate_function, AggregateFunction, "aggregate")
         self._check_window_function(window_function)
         spec = dataclasses.replace(
             self._spec,
@@ -136,10 +143,7 @@ class _Windowed:
 
     def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
         """Call a window function with all records of the window."""
-        if not isinstance(window_function, self._apply_kind):
-            raise InvalidProgramError(
-                f"apply needs a {self._apply_kind.__name__}, not {window_function!r}."
-            )
+        function_of(window_function, self._apply_kind, "apply on windows")
         spec = dataclasses.replace(self._spec, window_function=window_function)
         return self._add("Apply", spec, output_type)
 
@@ -147,20 +151,13 @@ class _Windowed:
         self, process_window_function: Any, output_type: TypeInformation | None = None
     ) -> DataStream:
         """Call a process window function with all records of the window and its context."""
-        if not isinstance(process_window_function, self._process_kind):
-            raise InvalidProgramError(
-                f"process needs a {self._process_kind.__name__}, not {process_window_function!r}."
-            )
+        function_of(process_window_function, self._process_kind, "process on windows")
         spec = dataclasses.replace(self._spec, window_function=process_window_function)
         return self._add("Process", spec, output_type)
 
     def _check_window_function(self, function: Any) -> None:
-        kinds = (self._apply_kind, self._process_kind)
-        if function is not None and not isinstance(function, kinds):
-            raise InvalidProgramError(
-                f"The window function must be a {kinds[0].__name__} or a {kinds[1].__name__}, "
-                f"not {function!r}."
-            )
+        if function is not None:
+            function_of(function, (self._apply_kind, self._process_kind), "The window function")
 
     def _add(
         self, function_name: str, spec: WindowSpec, output_type: TypeInformation | None

@@ -23,6 +23,7 @@ from millpond.common.typeinfo import (
     TypeInformation,
 )
 from millpond.errors import MillpondError, SerializationError
+from millpond.serialization.mismatch import reason_of
 from millpond.state.contract.exact_value import EXACT_TYPES, INTEGER_RANGES, all_exact, exactly
 
 if TYPE_CHECKING:
@@ -145,11 +146,10 @@ def encoder_error(
     part: str = "value",
 ) -> SerializationError:
     """Make the error that names state, operator, key, declared type and the value's type."""
-    reason = error.message if isinstance(error, MillpondError) else f"{error}."
     hint = error.hint if isinstance(error, MillpondError) else None
     return SerializationError(
         f"A {part} of type {type(value).__name__} does not fit the declared type "
-        f"{coder.signature}: {reason}",
+        f"{coder.signature}: {reason_of(error)}",
         hint=hint or "Change the value or the type that the state descriptor declares.",
         state=state,
         operator=operator,

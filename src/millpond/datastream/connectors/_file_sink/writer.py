@@ -83,7 +83,7 @@ class FileWriter(SinkWriter):
             for fields in element.get("waiting", ())
         ]
         self._checkpoints = 0
-        with self._naming("restored"):
+        with self._naming("created or restored"):
             storage.make_directories(layout.base_path)
             in_progress = [fields for element in restored for fields in element["in_progress"]]
             self._delete_leftovers({fields["path"] for fields in in_progress})
