@@ -74,7 +74,7 @@ async function overviewTab(job, base) {
     h("h2", {}, "Operators"), table(columns, job.vertices)];
 }
 
-// Layers from left to right by the longest way from a source.
+// Layers from left to right by the longest way from a source; sources stand beside their readers.
 function graph(nodes, vertices) {
   const byId = new Map(nodes.map((node) => [node.id, node])), layer = new Map();
   const depth = (node) => {
@@ -83,6 +83,10 @@ function graph(nodes, vertices) {
     return layer.get(node.id);
   };
   nodes.forEach(depth);
+  for (const node of nodes.filter((each) => !each.inputs)) {
+    const readers = nodes.filter((each) => (each.inputs || []).some(({ id }) => id === node.id));
+    if (readers.length) layer.set(node.id, Math.min(...readers.map(({ id }) => layer.get(id))) - 1);
+  }
   const width = 216, height = 76, gapX = 92, gapY = 22, places = new Map(), sizes = [];
   for (const node of nodes) {
     const column = layer.get(node.id);
@@ -97,7 +101,8 @@ function graph(nodes, vertices) {
   };
   const total = sizes.length * (width + gapX) - gapX + 2;
   const drawing = s("svg", { width: total, height: tall + 2, viewBox: `0 0 ${total} ${tall + 2}`,
-    role: "img", "aria-label": "Plan of the job" });
+    role: "img", class: "plan", "aria-label": "Plan of the job" });
+  drawing.style.minWidth = Math.round(total * 0.7) + "px";
   const labels = [];
   for (const node of nodes) for (const edge of node.inputs || []) {
     const [x1, y1] = at(edge.id), [x2, y2] = at(node.id);
@@ -112,7 +117,7 @@ function graph(nodes, vertices) {
   drawing.append(...labels);
   const state = new Map(vertices.map((vertex) => [vertex.id, vertex]));
   for (const node of nodes) {
-    const [x, y] = at(node.id), vertex = state.get(node.id), lines = wrap(node.description, 28, 2);
+    const [x, y] = at(node.id), vertex = state.get(node.id), lines = wrap(node.description, 26, 2);
     drawing.append(s("g", {}, s("title", {}, node.description),
       s("rect", { class: "node", x, y, width, height, rx: 9 }),
       lines.map((line, index) => s("text", { x: x + 13, y: y + 23 + 17 * index }, line)),
