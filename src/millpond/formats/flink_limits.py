@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from millpond.formats.state_meta import StateMeta
 
-__all__ = ("FlinkLimit", "flink_limits")
+__all__ = ("FlinkLimit", "flink_limits", "none_in")
 
 _OPERATOR_LISTS: Final = {
     "source-splits": (
@@ -86,7 +86,14 @@ def flink_limits(
             hint = "Declare it as Types.ROW_NAMED, or pickled, if the job must move to Flink."
             found.append(FlinkLimit(meta.name, what, hint))
         if meta.name in states_with_none:
-            where = "broadcast state" if meta.kind is StateMetaKind.BROADCAST else "a map with TTL"
-            hint = "Remove the key instead, or store a value that stands for nothing."
-            found.append(FlinkLimit(meta.name, f"None as a value of {where}", hint))
+            is_broadcast = meta.kind is StateMetaKind.BROADCAST
+            found.append(
+                none_in(meta.name, "broadcast state" if is_broadcast else "a map with TTL")
+            )
     return found
+
+
+def none_in(state: str, where: str = "a map with TTL") -> FlinkLimit:
+    """Return the limit of a state in which some value is None."""
+    hint = "Remove the key instead, or store a value that stands for nothing."
+    return FlinkLimit(state, f"None as a value of {where}", hint)

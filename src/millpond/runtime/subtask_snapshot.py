@@ -20,7 +20,7 @@ from millpond.runtime.task_metrics import SubtaskCheckpointMetrics
 from millpond.state.contract.snapshot import SnapshotScope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from millpond.checkpoint.local_copies import LocalCopies
     from millpond.checkpoint.location import CheckpointStreams
@@ -32,11 +32,12 @@ __all__ = ("OperatorSnapshot", "SubtaskSnapshot")
 
 @dataclass(slots=True)
 class OperatorSnapshot:
-    """What one operator of a chain captured."""
+    """What one operator of a chain captured; `when_written` is called as soon as it is written."""
 
     operator_id: bytes
     operator_state: Snapshot[OperatorStateHandle | None] | None = None
     keyed_state: Snapshot[KeyedHandle | None] | None = None
+    when_written: Callable[[], None] | None = None
 
     def parts(self) -> list[Snapshot[OperatorStateHandle | None] | Snapshot[KeyedHandle | None]]:
         """Return the snapshots that there are."""
@@ -98,6 +99,8 @@ class SubtaskSnapshot:
         for operator in self._operators:
             managed = None if operator.operator_state is None else operator.operator_state.write()
             keyed = None if operator.keyed_state is None else operator.keyed_state.write()
+            if operator.when_written is not None:
+                operator.when_written()
             state = SubtaskState(
                 operator_managed=managed, keyed_managed=() if keyed is None else (keyed,)
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn, final
 
 from millpond.checkpoint.file_stream import FileSnapshotStreams
@@ -266,9 +267,9 @@ class Task:
                     snapshot.keyed_state = context.keyed_backend.snapshot(
                         barrier.checkpoint_id, writing, barrier.options
                     )
-                self.flink_report.report(
-                    snapshot, context.name, barrier.checkpoint_id, barrier.options
-                )
+                about = snapshot, context.name, barrier.checkpoint_id, barrier.options
+                self.flink_report.report(*about)
+                snapshot.when_written = partial(self.flink_report.report_written, *about)
         except Exception as error:  # noqa: BLE001 - raised again with the place
             for snapshot in captured:
                 for part in snapshot.parts():

@@ -97,7 +97,7 @@ class Forget(KeyedProcessFunction):
 
 
 @pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
-def test_none_in_a_map_with_ttl_is_told(backend, tmp_path):
+def test_none_in_a_map_with_ttl_is_logged_and_told(backend, tmp_path, caplog):
     configuration = Configuration()
     configuration.set_string("state.backend.type", backend)
     env = StreamExecutionEnvironment.get_execution_environment(configuration)
@@ -110,11 +110,14 @@ def test_none_in_a_map_with_ttl_is_told(backend, tmp_path):
     kept.uid("forget").map(lambda value: None)
     client = env.execute_async("job")
     assert running.wait(120)
-    path = client.trigger_savepoint(str(tmp_path / "savepoints")).result()
+    with caplog.at_level(logging.WARNING, "millpond.runtime.flink_report"):
+        path = client.trigger_savepoint(str(tmp_path / "savepoints")).result()
+    (logged,) = [each for each in map(str, caplog.messages) if "dates" in each]
     told = client.get_savepoint_limits(path).result()
     client.cancel().result()
     (dates,) = [each for each in told if "(uid forget)" in each]
-    assert "python-state-dates: None as a value of a map with TTL. Remove the key" in dates
+    for text in (logged, dates):
+        assert "python-state-dates: None as a value of a map with TTL. Remove the key" in text
 
 
 def test_a_path_without_a_savepoint_is_refused(client, tmp_path):

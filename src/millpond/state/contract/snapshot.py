@@ -144,6 +144,10 @@ class Snapshot(ABC, Generic[ResultT]):
         """How long the task had to wait for the snapshot after the capture, once it is written."""
         return 0.0
 
+    def maps_with_none(self) -> Iterable[str]:
+        """Return the names of maps with TTL in which a value is None; known after `write`."""
+        return ()
+
     @abstractmethod
     def write(self) -> ResultT:
         """Write everything and return the handle."""

@@ -188,7 +188,9 @@ class HeapKeyedStateBackend(KeyedStateBackend):
             handle = snapshot.write()
         finally:
             capture.release()
-        return WrittenSnapshot(handle, self.parameters.operator_name, checkpoint_id)
+        return WrittenSnapshot(
+            handle, self.parameters.operator_name, checkpoint_id, snapshot.maps_with_none()
+        )
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Build increments on this checkpoint."""

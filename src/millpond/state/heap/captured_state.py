@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, final
 from millpond.errors import SerializationError
 from millpond.formats.framed_rows import EncodedRows
 from millpond.formats.long_value import LONG_VALUE_BYTES
+from millpond.formats.pyflink_serializers import MAP_OF_TTL_BYTES
 from millpond.formats.pyflink_values import encode_timer
+from millpond.formats.state_meta import VALUE_SERIALIZER
 from millpond.serialization.encode_many import encode_many
 from millpond.state.contract.declared_type import encoder_error
 from millpond.state.contract.definition import StateDefinition, StateKind
@@ -49,9 +51,11 @@ class CapturedState(ABC):
 
     Attributes:
         meta: its entry in the header.
+        holds_none: whether it is a map with TTL in which a value is None; known when written.
     """
 
     meta: StateMeta
+    holds_none = False
 
     @abstractmethod
     def partition(self, checkpoint: Checkpoint) -> dict[int, Any]:
@@ -90,6 +94,8 @@ class CapturedRows(CapturedState):
         checkpoint: Checkpoint,
     ) -> None:
         """Write the rows."""
+        if self.meta.serializers.get(VALUE_SERIALIZER) == MAP_OF_TTL_BYTES:
+            self.holds_none |= any(value[:1] == b"\1" for _, value in part)
         writer.write_entries(state_id, part)
 
 
@@ -110,7 +116,7 @@ class CapturedEntries(CapturedState):
         self._frozen = frozen
         self._key_groups = key_groups
         self._expired_until_ms = expired_until_ms
-        self._codec = EntryCodec(definition)
+        self._codec = EntryCodec(definition, self._note_none)
         self._has_namespace = definition.namespace is not VOID
         self._suffix = b"" if self._has_namespace else VOID.encode(None)
         self._is_plain = (
@@ -210,6 +216,9 @@ class CapturedEntries(CapturedState):
                 raise self._misfit(error, entry, address) from error
         if keys:
             yield EncodedRows(keys, values, b"", as_chunks=False)
+
+    def _note_none(self) -> None:
+        self.holds_none = True
 
     def _check(self, address: Any, entry: Any) -> None:
         try:

@@ -27,7 +27,7 @@ from millpond.formats.pyflink_values import (
 from millpond.state.contract.definition import StateDefinition, StateKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from millpond.serialization.coder import Coder
 
@@ -46,10 +46,16 @@ class EntryCodec:
     with TTL are (milliseconds, value) pairs. Safe for several threads.
     """
 
-    __slots__ = ("_coder", "_key_coder", "_kind", "_ttl")
+    __slots__ = ("_coder", "_key_coder", "_kind", "_none_found", "_ttl")
 
-    def __init__(self, definition: StateDefinition) -> None:
-        """Make the codec of the state that the user declared."""
+    def __init__(
+        self, definition: StateDefinition, none_found: Callable[[], None] | None = None
+    ) -> None:
+        """Make the codec of the state that the user declared.
+
+        `none_found` is called by `rows` for None in a map with TTL, which Flink cannot hold.
+        """
+        self._none_found = none_found
         self._kind = definition.kind
         self._coder: Coder = definition.value_coder
         self._key_coder: Coder | None = definition.map_key_coder
@@ -101,6 +107,8 @@ class EntryCodec:
                 yield row_key, encode_map_value(None if value is None else encode(value))
             elif value[1] is None:
                 # Flink has no None here; it reads the flag and ignores the time behind it.
+                if self._none_found is not None:
+                    self._none_found()
                 yield row_key, b"\1" + _TIMESTAMP.pack(value[0])
             else:
                 yield row_key, encode_ttl_map_value(value[0], encode(value[1]))

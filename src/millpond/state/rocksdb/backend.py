@@ -12,11 +12,13 @@ from millpond.errors import MillpondError, SerializerIncompatibleError, StateErr
 from millpond.formats.java_type import key_serializer_snapshot
 from millpond.formats.keyed_header import KeyedHeader, write_keyed_header
 from millpond.formats.pyflink_serializers import (
+    MAP_OF_TTL_BYTES,
     PYTHON_STATE_PREFIX,
     keyed_state_meta,
     timer_state_meta,
     timer_state_name,
 )
+from millpond.formats.state_meta import VALUE_SERIALIZER
 from millpond.state.contract.definition import StateKind
 from millpond.state.contract.keyed_backend import KeyedStateBackend
 from millpond.state.contract.namespace import VOID
@@ -350,6 +352,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
 
     def _captured(self, table: StateTable, now_ms: int) -> CapturedRows:
         captured = CapturedRows(table.meta.name, table.family.cursor(), table.element_rows)
+        captured.notes_none = table.meta.serializers.get(VALUE_SERIALIZER) == MAP_OF_TTL_BYTES
         if table.ttl is not None and table.ttl.filter_snapshots and table.stored is not None:
             until = now_ms - table.ttl.ttl_ms
             is_map = table.stored.definition.kind == StateKind.MAP

@@ -17,7 +17,7 @@ from millpond.state.rocksdb.column_family import MAX_ROW_BYTES
 from millpond.state.rocksdb.list_sequence import LIST_SEQUENCE_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from millpond.clock import Clock
     from millpond.formats.keyed_header import KeyedHeader
@@ -36,13 +36,15 @@ _PIECE_ROWS: Final = 512
 class CapturedRows:
     """The rows of one state: a cursor opened at the barrier.
 
-    `is_expired` says of a row's value that a snapshot leaves it out.
+    `is_expired` says of a row's value that a snapshot leaves it out. `notes_none` is set for a map
+    with TTL, in whose values a first byte of 1 means None.
     """
 
     name: str
     cursor: Cursor
     element_rows: bool
     is_expired: Callable[[bytes], bool] | None = None
+    notes_none: bool = False
 
 
 @final
@@ -52,7 +54,10 @@ class _Rows:
     def __init__(self, state: CapturedRows, pause: Callable[[], None]) -> None:
         self._state = state
         self._pause = pause
+        self.holds_none = False
         self._rows = self._unexpired(state.cursor.rows())
+        if state.notes_none:
+            self._rows = self._noting(self._rows)
         self.first = next(self._rows, None)
 
     def _unexpired(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
@@ -65,6 +70,15 @@ class _Rows:
                 pause()
             if is_expired is None or not is_expired(row[1]):
                 yield row
+
+    def _noting(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        for row in rows:
+            if row[1][:1] == b"\1":
+                self.holds_none = True
+                yield row
+                break
+            yield row
+        yield from rows
 
     def of_group(self, prefix: bytes) -> Iterator[tuple[bytes, bytes | LongValue]]:
         """Yield the rows that start with the bytes of a key group."""
@@ -157,11 +171,16 @@ class FullSnapshot(Snapshot[KeyedHandle | None]):
         self._operator_name = operator_name
         self._clock = clock
         self._cancelled = threading.Event()
+        self._with_none: tuple[str, ...] = ()
 
     @property
     def metas(self) -> Sequence[StateMeta]:
         """Header entries of all states."""
         return self._header.states
+
+    def maps_with_none(self) -> Iterable[str]:
+        """Return the names of maps with TTL in which a value is None; known after `write`."""
+        return self._with_none
 
     def write(self) -> KeyedHandle | None:
         """Write one stream; None if there is not one row."""
@@ -187,6 +206,11 @@ class FullSnapshot(Snapshot[KeyedHandle | None]):
                 if state.first is not None and state.first[0].startswith(prefix):
                     writer.write_entries(state_id, state.of_group(prefix))
             self._pause()
+        self._with_none = tuple(
+            captured.name
+            for captured, rows in zip(self._states, states, strict=True)
+            if rows.holds_none
+        )
         offsets = writer.finish()
         stream = out.finish()
         return None if stream is None else KeyGroupsHandle(first, offsets, stream)
