@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 import textwrap
 import traceback
@@ -52,6 +54,16 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if not _is_of_printing(error):
+                raise
+            _drop_output()
+            click.echo(f"Error: Cannot write the output: {error.strerror or error}.", err=True)
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -69,6 +81,23 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="millpond", message="%(prog)s %(version)s")
 def main(*, debug: bool) -> None:
     """Flink's stateful stream processing in one Python process, without a JVM."""
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Tell whether it was raised where a command prints, and not by a job or its files."""
+    traceback_ = error.__traceback__
+    while traceback_ is not None and traceback_.tb_next is not None:
+        traceback_ = traceback_.tb_next
+    place = traceback_ and traceback_.tb_frame.f_globals.get("__name__", "")
+    return error.filename is None and str(place).startswith(("click.", "millpond.cli"))
+
+
+def _drop_output() -> None:
+    """Make the interpreter's own flush at its end succeed."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def print_error(error: MillpondError) -> None:

@@ -13,13 +13,21 @@ __all__ = ("command",)
 @click.command("list")
 @click.option("--json", "as_lines", is_flag=True, help="Print lines of JSON.")
 def command(*, as_lines: bool) -> None:
-    """List the jobs that `millpond run` runs for this user on this machine."""
+    """List the jobs that `millpond run` runs for this user on this machine.
+
+    What `python job.py` runs listens to no requests, and is not listed.
+    """
     from millpond.engines.control_client import running_jobs
 
     jobs = running_jobs()
-    if not jobs and not as_lines:
-        click.echo("No job is running.")
-    for job in jobs:
+    if not any(jobs) and not as_lines:
+        click.echo("No job of `millpond run` is running.")
+    for job_id, problem in jobs.silent.items():
+        if as_lines:
+            click.echo(json.dumps({"job_id": job_id, "status": "UNKNOWN", "problem": problem}))
+        else:
+            click.echo(f"{'unknown':23}  {job_id}  {problem}; ask again, or look at its log")
+    for job in jobs.answering:
         if as_lines:
             click.echo(json.dumps(job))
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millpond.engines.control_directory import control_directory, is_own_peer
 from millpond.errors import JobNotFoundError, JobRequestError
@@ -12,27 +12,42 @@ from millpond.errors import JobNotFoundError, JobRequestError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ("ask_exactly", "ask_job", "job_ids", "running_jobs")
+__all__ = ("RunningJobs", "ask_exactly", "ask_job", "job_ids", "running_jobs")
 
 _STATUS_SECONDS = 5.0
 
 
-def running_jobs() -> list[dict[str, Any]]:
-    """Return the status of every job that answers, oldest first; sockets left over are removed.
+class RunningJobs(NamedTuple):
+    """The jobs that there are.
+
+    `answering` has their status, oldest first; `silent` says of others, by id, what is the matter.
+    """
+
+    answering: list[dict[str, Any]]
+    silent: dict[str, str]
+
+
+def running_jobs() -> RunningJobs:
+    """Ask every job for its status; sockets left over are removed.
 
     Raises:
         ConfigurationError: the directory of sockets is not this user's alone.
     """
-    jobs = []
+    jobs: list[dict[str, Any]] = []
+    silent: dict[str, str] = {}
     for path in sorted(control_directory(create=False).glob("*.sock")):
         try:
             jobs.append(_ask(path, {"command": "status"}, _STATUS_SECONDS))
         except ConnectionRefusedError:
             # Its process is gone without a word.
             path.unlink(missing_ok=True)
-        except OSError:
-            continue
-    return sorted(jobs, key=lambda job: int(job["started_ms"]))
+        except FileNotFoundError:
+            continue  # it ended just now
+        except TimeoutError:
+            silent[path.stem] = f"it did not answer within {_STATUS_SECONDS:g} s"
+        except OSError as error:
+            silent[path.stem] = str(error)
+    return RunningJobs(sorted(jobs, key=lambda job: int(job["started_ms"])), silent)
 
 
 def job_ids() -> set[str]:
@@ -74,17 +89,20 @@ def ask_job(job: str, request: dict[str, Any]) -> dict[str, Any]:
         JobNotFoundError: no running job, or more than one, has this name.
         JobRequestError: the job refused, failed meanwhile, or went away.
     """
-    jobs = running_jobs()
-    found = [one for one in jobs if job == one["job_id"]]
-    found = found or [one for one in jobs if one["job_id"].startswith(job) or one["name"] == job]
+    jobs, silent = running_jobs()
+    names: dict[str, str | None] = {one["job_id"]: one["name"] for one in jobs}
+    # A job that is busy for long can be named by its id, and is waited for.
+    names |= dict.fromkeys(silent)
+    found = [each for each in names if each == job]
+    found = found or [each for each in names if each.startswith(job) or names[each] == job]
     if len(found) != 1:
-        known = ", ".join(f"{one['job_id']} ({one['name']})" for one in jobs) or "none"
+        known = ", ".join(f"{each} ({name or silent[each]})" for each, name in names.items())
         raise JobNotFoundError(
             f"{'More than one' if found else 'No'} running job is called {job!r}.",
-            hint=f"Running jobs of this user: {known}.",
+            hint=f"Running jobs of this user: {known or 'none'}.",
         )
     try:
-        return ask_exactly(found[0]["job_id"], request, None)
+        return ask_exactly(found[0], request, None)
     except OSError as error:
         raise JobRequestError(f"The job does not answer: {error}.", job=job) from error
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -30,6 +35,33 @@ def test_an_unknown_sub_command_is_a_usage_error() -> None:
     result = CliRunner().invoke(main, ["confg"])
     assert result.exit_code == 2
     assert "confg" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["list"], ["config", "show", "-D", "parallelism.default=2"]],
+)
+def test_a_full_disk_for_the_output_is_an_error_without_traceback(arguments, tmp_path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from millpond.cli import main; main()", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"MILLPOND_JOBS_DIR": str(tmp_path)},
+        )
+    assert ended.stderr == "Error: Cannot write the output: No space left on device.\n"
+    assert ended.returncode == 1
+
+
+def test_other_failures_of_the_system_keep_their_traceback(monkeypatch) -> None:
+    def fail(*_args: object) -> None:
+        (Path("/dev/null") / "x").read_bytes()
+
+    monkeypatch.setattr("millpond.engines.control_client.running_jobs", fail)
+    assert isinstance(CliRunner().invoke(main, ["list"]).exception, NotADirectoryError)
 
 
 def test_debug_shows_the_traceback() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -19,7 +20,7 @@ from millpond.datastream import FsStateBackend, StreamExecutionEnvironment
 from millpond.datastream.engine import Launch, LaunchWith
 from millpond.datastream.functions import KeyedProcessFunction, SourceFunction
 from millpond.datastream.state import ValueStateDescriptor
-from millpond.engines import control_directory
+from millpond.engines import control_client, control_directory
 from millpond.engines.control_client import ask_job, running_jobs
 from millpond.engines.control_server import ControlServer
 from millpond.engines.embedded import EmbeddedEngine
@@ -69,7 +70,7 @@ def job(tmp_path, jobs_directory):
         ).uid("count")
         client = env.execute_async("the job")
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not any(one["status"] == "RUNNING" for one in running_jobs()):
+    while not any(one["status"] == "RUNNING" for one in running_jobs().answering):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     yield client
@@ -77,7 +78,7 @@ def job(tmp_path, jobs_directory):
 
 
 def test_a_job_is_listed_while_it_runs(job, jobs_directory):
-    (found,) = running_jobs()
+    (found,) = running_jobs().answering
     assert found["job_id"] == str(job.get_job_id())
     assert (found["name"], found["status"], found["process_id"]) == (
         "the job",
@@ -91,8 +92,8 @@ def test_a_job_is_listed_while_it_runs(job, jobs_directory):
     assert found["job_id"] in shown.stdout
     assert "the job" in shown.stdout
     job.cancel().result(PATIENCE_SECONDS)
-    assert running_jobs() == []
-    assert CliRunner().invoke(main, ["list"]).stdout == "No job is running.\n"
+    assert not any(running_jobs())
+    assert CliRunner().invoke(main, ["list"]).stdout == "No job of `millpond run` is running.\n"
 
 
 def test_savepoints_and_stop_by_command(job, tmp_path):
@@ -122,7 +123,7 @@ def test_a_job_goes_on_where_its_savepoint_cannot_be(job, tmp_path, drain):
     refused = CliRunner().invoke(main, ["stop", "the job", *drain])
     assert refused.exit_code == 1
     assert "No directory for the savepoint is given." in refused.stderr
-    assert [each["status"] for each in running_jobs()] == ["RUNNING"]
+    assert [each["status"] for each in running_jobs().answering] == ["RUNNING"]
     target = tmp_path / "savepoints"
     stopped = CliRunner().invoke(main, ["stop", "the job", target.as_uri(), *drain])
     assert stopped.exit_code == 0, stopped.stderr
@@ -164,12 +165,58 @@ def test_unknown_jobs_are_named(jobs_directory):
     assert "none" in caught.value.hint
 
 
+def test_a_job_that_does_not_answer_is_said(jobs_directory, monkeypatch):
+    monkeypatch.setattr(control_client, "_STATUS_SECONDS", 0.02)
+    control_directory.control_directory(create=True)
+    job_id = "ab" * 16
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as busy:
+        busy.bind(str(jobs_directory / f"{job_id}.sock"))
+        busy.listen()
+        assert running_jobs() == ([], {job_id: "it did not answer within 0.02 s"})
+        shown = CliRunner().invoke(main, ["list"])
+        assert shown.exit_code == 0
+        assert f"{job_id}  it did not answer within 0.02 s; ask again" in shown.stdout
+        (line,) = CliRunner().invoke(main, ["list", "--json"]).stdout.splitlines()
+        assert json.loads(line) == {
+            "job_id": job_id,
+            "status": "UNKNOWN",
+            "problem": "it did not answer within 0.02 s",
+        }
+        with pytest.raises(JobNotFoundError, match="No running job") as caught:
+            ask_job("by its name", {"command": "cancel"})
+        assert f"{job_id} (it did not answer within 0.02 s)" in caught.value.hint
+
+
+def test_a_job_that_is_busy_is_waited_for(jobs_directory, monkeypatch):
+    monkeypatch.setattr(control_client, "_STATUS_SECONDS", 0.02)
+    control_directory.control_directory(create=True)
+    job_id = "ab" * 16
+    asked = []
+
+    def answer_the_second(busy):
+        waiting, _ = busy.accept()
+        with waiting:
+            connection, _ = busy.accept()
+            with connection, connection.makefile("rwb") as stream:
+                asked.append(json.loads(stream.readline()))
+                stream.write(b'{"path": "x"}\n')
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as busy:
+        busy.bind(str(jobs_directory / f"{job_id}.sock"))
+        busy.listen()
+        server = threading.Thread(target=answer_the_second, args=(busy,))
+        server.start()
+        assert ask_job("abab", {"command": "checkpoint"}) == {"path": "x"}
+        server.join()
+    assert asked == [{"command": "checkpoint"}]
+
+
 def test_a_socket_left_over_is_removed(jobs_directory):
     control_directory.control_directory(create=True)
     left = jobs_directory / f"{'0' * 32}.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
         one.bind(str(left))
-    assert running_jobs() == []
+    assert not any(running_jobs())
     assert not left.exists()
 
 
@@ -177,7 +224,7 @@ def test_a_second_job_of_the_same_id_leaves_the_socket_to_the_first(job, caplog)
     job_id = str(job.get_job_id())
     with ControlServer(None, job_id, 0):
         assert "a job with this id runs already" in caplog.text
-    assert [one["job_id"] for one in running_jobs()] == [job_id]
+    assert [one["job_id"] for one in running_jobs().answering] == [job_id]
 
 
 def test_a_directory_that_others_can_use_is_refused(jobs_directory, caplog):
