@@ -61,8 +61,10 @@ def test_the_port_to_listen_on(listen):
 
 @pytest.mark.option("rest.address")
 def test_the_name_in_the_url(listen):
-    server = listen({"rest.address": "127.0.0.1", "rest.bind-port": "0"})
-    assert server.url == f"http://127.0.0.1:{server.port}/#token={'t' * 20}"
+    server = listen(
+        {"rest.address": "mill.example", "rest.bind-address": "127.0.0.1", "rest.bind-port": "0"}
+    )
+    assert server.url == f"http://mill.example:{server.port}/#token={'t' * 20}"
 
 
 @pytest.mark.option("rest.bind-address")
@@ -71,8 +73,10 @@ def test_the_address_to_listen_on(listen):
     assert settings({"rest.address": "mill.example"}).bind_address == "mill.example"
     options = {"rest.address": "localhost", "rest.bind-address": "127.0.0.2", "rest.port": "0"}
     assert settings(options).bind_address == "127.0.0.2"
+    # Of localhost the address is printed: the name may lead to another one.
     server = listen({"rest.bind-address": "127.0.0.1", "rest.port": "0"})
-    assert server.url.startswith("http://localhost:")
+    assert server.url.startswith("http://127.0.0.1:")
+    assert settings(options, host="0.0.0.0").address == "localhost"
     assert settings(options, host="127.0.0.3").bind_address == "127.0.0.3"
     with pytest.raises(ConfigurationError, match="no address to listen on"):
         listen({"rest.bind-address": "not an address", "rest.port": "0"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.engines.control_client import ask_exactly, job_ids
@@ -19,6 +20,8 @@ _logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
+_FRESH_SECONDS = 0.2
+_AT_ONCE = 8
 _END_SECONDS = 2.0
 _REMEMBERED = 50
 _GONE = "The job's process ended without a word. Its last checkpoint is where it can go on."
@@ -29,11 +32,14 @@ class _Watched:
     """One run of a job; `ended` is set when nothing more will come of it.
 
     `before` is an earlier run, which is what there is to see if this one turns out to be none.
+    `asking` is held by who asks for a report; others take what comes of it, until `fresh_until`.
     """
 
     def __init__(self, before: _Watched | None) -> None:
         self.before = before
         self.ended = threading.Event()
+        self.asking = threading.Lock()
+        self.fresh_until = 0.0
         self.report: dict[str, Any] | None = None
 
 
@@ -43,7 +49,8 @@ class JobWatch:
 
     For every job a thread waits for its last report, which the job sends when it is over; the
     newest 50 of jobs that are over are remembered. A job whose process died is SUSPENDED: another
-    process may go on with it.
+    process may go on with it. A job is asked five times a second at most, however many look, and
+    one that does not answer in 5 s is shown as it was.
 
     Args:
         clock: tells when a process was found dead.
@@ -141,35 +148,50 @@ class JobWatch:
             watched = self._jobs.get(job_id)
         if watched is None:
             raise JobNotFoundError(f"Job {job_id} not found")
-        if not watched.ended.is_set():
-            try:
-                report = self._ask(job_id, _ANSWER_SECONDS, at="now")
-            except (OSError, ValueError) as error:
-                # It is over by now, or about to be.
-                if not watched.ended.wait(_END_SECONDS):
-                    raise JobRequestError(f"The job does not answer: {error}.") from error
-            else:
-                with self._lock:
-                    if not watched.ended.is_set():
-                        watched.report = report
+        with watched.asking:
+            if not watched.ended.is_set() and self._clock.monotonic() >= watched.fresh_until:
+                self._refresh(job_id, watched)
         with self._lock:
             last = self._jobs.get(job_id, watched).report
         if last is None:
             raise JobNotFoundError(f"Job {job_id} not found")
         return last
 
+    def _refresh(self, job_id: str, watched: _Watched) -> None:
+        try:
+            report = self._ask(job_id, _ANSWER_SECONDS, at="now")
+        except TimeoutError as error:
+            # A process that is stopped is not gone: it is shown as it was.
+            if watched.report is None:
+                raise JobRequestError("The job does not answer in time.") from error
+        except (OSError, ValueError) as error:
+            # It is over by now, or about to be.
+            if not watched.ended.wait(_END_SECONDS):
+                raise JobRequestError(f"The job does not answer: {error}.") from error
+            return
+        else:
+            with self._lock:
+                if not watched.ended.is_set():
+                    watched.report = report
+        watched.fresh_until = self._clock.monotonic() + _FRESH_SECONDS
+
     def reports(self) -> list[dict[str, Any]]:
-        """Return the reports of all jobs, the newest first; who does not answer is left out."""
+        """Return the reports of all jobs, the newest first; one that never answered is left out."""
         self.discover()
         with self._lock:
             ids = list(self._jobs)
-        found = []
-        for job_id in ids:
-            try:
-                found.append(self.report(job_id))
-            except (JobNotFoundError, JobRequestError) as error:
-                _logger.debug("Job %s is left out: %s", job_id, error)
+        if not ids:
+            return []
+        with ThreadPoolExecutor(min(_AT_ONCE, len(ids))) as executor:
+            found = [report for report in executor.map(self._report_or_none, ids) if report]
         return sorted(found, key=lambda report: -int(report["started_ms"]))
+
+    def _report_or_none(self, job_id: str) -> dict[str, Any] | None:
+        try:
+            return self.report(job_id)
+        except (JobNotFoundError, JobRequestError) as error:
+            _logger.debug("Job %s is left out: %s", job_id, error)
+            return None
 
     def ask(self, job_id: str, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request to a running job and wait for its answer.
@@ -181,6 +203,11 @@ class JobWatch:
             return ask_exactly(job_id, request, None)
         except (OSError, ValueError) as error:
             raise JobRequestError(f"The job does not answer: {error}.", job=job_id) from error
+        finally:
+            with self._lock:
+                if (watched := self._jobs.get(job_id)) is not None:
+                    # Who asks next sees what came of it.
+                    watched.fresh_until = 0.0
 
 
 def _lost(report: dict[str, Any], now_ms: int) -> dict[str, Any]:

@@ -86,7 +86,10 @@ class DashboardServer:
     @property
     def url(self) -> str:
         """Where a browser finds it; the token stands behind ``#``, which no browser sends."""
-        host = self._settings.address
+        host, bound = self._settings.address, str(self._socket.getsockname()[0])
+        if host.lower() == "localhost" and is_loopback(bound):
+            # The name may lead to another address of loopback, where somebody else listens.
+            host = bound
         host = f"[{host}]" if ":" in host and not host.startswith("[") else host
         return f"http://{host}:{self.port}/#token={self._token}"
 
@@ -111,7 +114,9 @@ class DashboardServer:
 def _listen(settings: RestSettings) -> socket.socket:
     host = settings.bind_address.strip("[]")
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        # As Flink: of a name with several addresses, the older kind.
+        found = sorted(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        family, _, _, _, address = found[0]
     except OSError as error:
         raise ConfigurationError(
             f"'{host}' is no address to listen on: {error.strerror}.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ("RestSettings",)
 
 _MOST_CHECKPOINTS = 1_000
+_ALL = ("0.0.0.0", "::", "[::]")  # noqa: S104 - recognised, not chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class RestSettings:
             ConfigurationError: a value is out of its range.
         """
         get = configuration.get
-        address = (host or get(options.ADDRESS)).strip()
+        # An address that stands for all is no name for a URL.
+        address = (get(options.ADDRESS) if host in {None, *_ALL} else host or "").strip()
         ports = get(options.BIND_PORT)
         if port is not None:
             found: tuple[int, ...] = (port,)

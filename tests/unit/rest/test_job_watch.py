@@ -29,6 +29,7 @@ class FakeJob:
         self._over = threading.Event()
         self._dead = threading.Event()
         self.is_watched = threading.Event()
+        self.is_slow = threading.Event()
         self._path = control_directory(create=True) / f"{report['job_id']}.sock"
         self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -53,6 +54,8 @@ class FakeJob:
                 self._over.wait(20)
             elif self.dies_when_asked:
                 self.die()
+            elif self.is_slow.is_set():
+                self._over.wait(20)
             if self._dead.is_set():
                 return
             if request["command"] == "report":
@@ -85,8 +88,13 @@ def jobs_directory(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def watch():
-    return JobWatch(ManualClock(50_000), checkpoints=7)
+def clock():
+    return ManualClock(50_000)
+
+
+@pytest.fixture
+def watch(clock):
+    return JobWatch(clock, checkpoints=7)
 
 
 @pytest.fixture
@@ -107,13 +115,16 @@ def wait_for_end(watch, job_id):
     return watch.report(job_id)
 
 
-def test_two_jobs_at_once(watch, start):
+def test_two_jobs_at_once(watch, start, clock):
     first = start()
     start(OTHER, started_ms=2_000, name="other")
     assert [each["job_id"] for each in watch.reports()] == [OTHER, JOB]
     assert watch.report(JOB)["name"] == first.report["name"]
     assert {"command": "report", "checkpoints": 7, "at": "now"} in first.asked
     first.report = {**first.report, "records": 5}
+    # Many that look at the same time ask it once.
+    assert watch.report(JOB)["records"] == 600
+    clock.advance(200)
     assert watch.report(JOB)["records"] == 5
     with pytest.raises(JobNotFoundError, match=f"Job {'2' * 32} not found"):
         watch.report("2" * 32)
@@ -132,14 +143,15 @@ def test_a_job_that_ended_is_remembered(watch, start, jobs_directory):
     assert watch.report(JOB)["status"] == "RUNNING"
 
 
-def test_a_job_that_dies_while_it_is_asked(watch, start, report):
+def test_a_job_that_dies_while_it_is_asked(watch, start, report, clock):
     job = start()
     assert watch.report(JOB)["status"] == "RUNNING"
     assert job.is_watched.wait(20)
     job.dies_when_asked = True
+    clock.advance(200)
     lost = watch.report(JOB)
-    assert (lost["status"], lost["ended_ms"]) == ("SUSPENDED", 50_000)
-    assert lost["status_times"]["SUSPENDED"] == 50_000
+    assert (lost["status"], lost["ended_ms"]) == ("SUSPENDED", 50_200)
+    assert lost["status_times"]["SUSPENDED"] == 50_200
     assert "ended without a word" in lost["failures"][-1]["text"]
     assert lost["failure_count"] == report["failure_count"] + 1
     # What had finished stays so.
@@ -162,9 +174,29 @@ def test_a_job_that_was_dead_before_is_none(watch, start, jobs_directory):
 
 
 def test_what_a_job_refuses(watch, start):
-    start()
+    job = start()
+    assert watch.report(JOB)["records"] == 600
+    job.report = {**job.report, "records": 7}
     with pytest.raises(JobRequestError, match="does not want to"):
         watch.ask(JOB, {"command": "stop"})
+    # Whatever came of it is seen at once.
+    assert watch.report(JOB)["records"] == 7
+
+
+def test_a_job_that_is_slow_is_shown_as_it_was(watch, start, clock, monkeypatch):
+    job = start()
+    monkeypatch.setattr("millpond.rest.job_watch._ANSWER_SECONDS", 0.02)
+    job.is_slow.set()
+    assert watch.reports() == []
+    with pytest.raises(JobRequestError, match="in time"):
+        watch.report(JOB)
+    job.is_slow.clear()
+    monkeypatch.setattr("millpond.rest.job_watch._ANSWER_SECONDS", 20)
+    assert watch.report(JOB)["records"] == 600
+    monkeypatch.setattr("millpond.rest.job_watch._ANSWER_SECONDS", 0.02)
+    job.is_slow.set()
+    clock.advance(200)
+    assert [each["records"] for each in watch.reports()] == [600]
 
 
 def test_only_so_many_are_remembered(watch, start):
