@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.common.type_information import TypeInformation
@@ -106,7 +105,11 @@ class RowTypeInfo(TypeInformation):
 
 
 def _quoted(name: str) -> str:
-    return name if name.isidentifier() else json.dumps(name)
+    if name.isidentifier():
+        return name
+    import json
+
+    return json.dumps(name)
 
 
 @final

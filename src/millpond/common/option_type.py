@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import math
 import re
@@ -216,6 +215,8 @@ def enum_of(kind: type[E], *, exact: bool = False) -> OptionType[E]:
         name = text.strip() if exact else text.strip().upper()
         if name in members:
             return members[name]
+        import difflib
+
         close = difflib.get_close_matches(name.upper(), members, n=1)
         meant = f" (did you mean {close[0]}?)" if close else ""
         raise ValueError(f"it is none of {', '.join(members)}{meant}")

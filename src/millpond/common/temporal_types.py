@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 import time
 from enum import Enum
@@ -21,6 +20,11 @@ __all__ = (
 )
 
 _MICROSECONDS = 1_000_000
+
+
+def _seconds(utc: time.struct_time) -> int:
+    """Return what calendar.timegm does, which would cost the import of locale."""
+    return int((dt.datetime(*utc[:6]) - dt.datetime(1970, 1, 1)).total_seconds())  # noqa: DTZ001
 
 
 class SqlTimeTypeInfo(TypeInformation):
@@ -70,7 +74,7 @@ class DateTypeInfo(SqlTimeTypeInfo):
 class TimeTypeInfo(SqlTimeTypeInfo):
     """The type of `datetime.time`; microseconds of the day in UTC on the engine's side."""
 
-    EPOCH_ORDINAL: Final = calendar.timegm(time.localtime(0)) * _MICROSECONDS
+    EPOCH_ORDINAL: Final = _seconds(time.localtime(0)) * _MICROSECONDS
     """Microseconds that local time was ahead of UTC at the epoch."""
 
     @property
@@ -123,7 +127,7 @@ class TimestampTypeInfo(SqlTimeTypeInfo):
         if obj.tzinfo is None:
             seconds = int(time.mktime(obj.timetuple()))
         else:
-            seconds = calendar.timegm(obj.utctimetuple())
+            seconds = _seconds(obj.utctimetuple())
         return seconds * _MICROSECONDS + obj.microsecond
 
     def from_internal_type(self, obj: int | None) -> dt.datetime | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -238,6 +237,8 @@ def _named(
     elif package and all(part.isidentifier() for part in (*package.split("."), class_name)):
         return custom(name)
     candidates = class_names if package else shortcuts
+    import difflib
+
     close = difflib.get_close_matches(class_name if package else name.lower(), candidates, n=1)
     meant = f" Did you mean '{close[0]}'?" if close else ""
     raise ConfigurationError(

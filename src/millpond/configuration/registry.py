@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, final
@@ -71,6 +70,8 @@ class OptionRegistry:
 
     def nearest(self, key: str) -> str | None:
         """Return the known key that is most like an unknown one, if one is like it."""
+        import difflib
+
         close = difflib.get_close_matches(key, self._by_key, n=1, cutoff=0.8)
         return close[0] if close else None
 

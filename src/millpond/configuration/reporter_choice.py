@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from dataclasses import dataclass
@@ -66,6 +65,8 @@ def _choice(name: str, settings: dict[str, str], known: list[str]) -> Prometheus
     key = f"{_PREFIX}{name}.{_CLASS_KEYS[0]}"
     class_name = next((settings[each] for each in _CLASS_KEYS if each in settings), None)
     if class_name is None:
+        import difflib
+
         close = difflib.get_close_matches(name, known, n=1)
         meant = f" Did you mean '{close[0]}'?" if close and close[0] != name else ""
         raise ConfigurationError(

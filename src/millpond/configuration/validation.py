@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from millpond.configuration.backend_choice import check_backend
@@ -56,6 +55,8 @@ def _check_unaligned(configuration: Configuration) -> None:
 def _check_restart_strategy(configuration: Configuration) -> None:
     name = configuration.get(restart_strategy.RESTART_STRATEGY)
     if name is not None and name.strip().lower() not in _RESTART_STRATEGIES:
+        import difflib
+
         close = difflib.get_close_matches(name.lower(), _RESTART_STRATEGIES, n=1)
         raise ConfigurationError(
             f"'{name}' in '{restart_strategy.RESTART_STRATEGY.key}' is no restart strategy."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ def execution_plan(transformations: Sequence[Transformation], parallelism: int) 
         }
         for transformation in transformations
     ]
+    import json
+
     return json.dumps({"nodes": nodes}, indent=2)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -109,6 +108,8 @@ class CacheFiles:
             self._directory = make_owned_directory("millpond-cache-", root)
             self.staging.mkdir()
         except OSError as error:
+            import tempfile
+
             raise ConnectorError(
                 f"There is no place for the records of a cached stream: {error.strerror}.",
                 path=root or tempfile.gettempdir(),

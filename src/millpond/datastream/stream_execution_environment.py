@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, final
@@ -401,6 +400,8 @@ class StreamExecutionEnvironment:
         self, stream: DataStream, job_name: str | None = None, limit: int | None = None
     ) -> CloseableIterator | list[Any]:
         """Run the program and return a stream's records; see `DataStream.execute_and_collect`."""
+        import uuid
+
         collect_id = uuid.uuid4().hex
         collect = self.add_transformation("Collect", CollectSpec(collect_id), stream._edges)
         collect.parallelism = 1

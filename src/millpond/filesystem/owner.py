@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Final
@@ -95,6 +93,8 @@ def make_owned_directory(prefix: str, root: Path | None) -> Path:
 
 
 def _make_owned(prefix: str, root: Path | None) -> Path:
+    import tempfile
+
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
     try:
         own(directory)
@@ -143,6 +143,8 @@ def _remove(directory: Path) -> None:
         if path.name == OWNER_FILE_NAME:
             continue
         if path.is_dir() and not path.is_symlink():
+            import shutil
+
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)

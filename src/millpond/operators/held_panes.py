@@ -80,15 +80,11 @@ class HeldPanes:
         """Return the windows with held panes that end by a watermark, in that order."""
         return sorted(window for window in self._panes if window.max_timestamp() <= watermark)
 
-    def take(self, window: TimeWindow) -> list[tuple[Any, Any]]:
-        """Forget a window that was never stored; return (key, pane) in the order of timers."""
-        pairs = list(self._panes.pop(window).items())
-        if len(pairs) > 1:
-            encode = self._backend.parameters.key_serializer.encode
-            encoded = [encode(key) for key, _ in pairs]
-            order = sorted(range(len(pairs)), key=encoded.__getitem__)
-            pairs = [pairs[index] for index in order]
-        return pairs
+    def take(self, window: TimeWindow) -> tuple[list[Any], list[Any]]:
+        """Forget a window that was never stored; return keys and panes in the order of timers."""
+        panes = self._panes.pop(window)
+        keys = self._backend.parameters.key_serializer.in_order(list(panes))
+        return keys, list(map(panes.__getitem__, keys))
 
     def store(self, window: TimeWindow) -> None:
         """Put what is held of a window into the state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from math import gcd
 from typing import TYPE_CHECKING, Any, final
 
@@ -27,7 +28,7 @@ from millpond.state.contract.keyed_backend import NO_KEY
 from millpond.state.contract.states import SupportsEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from millpond.datastream.operator_spec import WindowSpec
     from millpond.operators.columnar_windows import ColumnarWindows
@@ -68,7 +69,9 @@ class EventTimeWindowOperator(WindowOperator):
             isinstance(function, ProcessAllWindowFunction)
             and type(function).clear is not ProcessAllWindowFunction.clear
         )
-        self._get_result = None if spec.aggregate is None else spec.aggregate.get_result
+        self._get_result: Callable[[Any], Any] | None = None
+        if spec.aggregate is not None and not isinstance(spec.aggregate, Aggregations):
+            self._get_result = spec.aggregate.get_result
 
     def open(self) -> None:
         super().open()
@@ -258,7 +261,7 @@ class EventTimeWindowOperator(WindowOperator):
 
     def _store(self, window: TimeWindow, panes: dict[Any, Any], known: set[Any]) -> None:
         """Put panes into the state, and set the timers of those that are new there."""
-        self._put(window, panes)
+        self._put(window, list(panes), list(panes.values()))
         # With lateness a pane that is there may have fired, and will once more after a restore
         # in which the watermark went back.
         if known and not self._allowed_lateness_ms:
@@ -266,13 +269,14 @@ class EventTimeWindowOperator(WindowOperator):
         else:
             self._set_timers(window, list(panes))
 
-    def _put(self, window: TimeWindow, panes: dict[Any, Any]) -> None:
+    def _put(self, window: TimeWindow, keys: list[Any], contents: list[Any]) -> None:
         state: Any = self.contents.state
         if self._is_combined:
-            state.entries().update([((key, window), pane) for key, pane in panes.items()])
+            slots = zip(keys, repeat(window), strict=False)
+            state.entries().update(zip(slots, contents, strict=True))
             return
         state.current_namespace = window
-        for self.backend.current_key, elements in panes.items():
+        for self.backend.current_key, elements in zip(keys, contents, strict=True):
             state.add_all(elements)
 
     def _set_timers(self, window: TimeWindow, keys: Sequence[Any]) -> None:
@@ -294,11 +298,10 @@ class EventTimeWindowOperator(WindowOperator):
 
     def _fire_held(self, panes: HeldPanes, window: TimeWindow) -> None:
         """Emit a window that the state knows nothing about."""
-        pairs = panes.take(window)
-        keys, contents = [key for key, _ in pairs], [pane for _, pane in pairs]
+        keys, contents = panes.take(window)
         self._emit([(key, window) for key in keys], contents)
         if self._allowed_lateness_ms:
-            self._put(window, dict(pairs))
+            self._put(window, keys, contents)
             self._set_cleanup_timers(window, keys)
 
     def _fire_timers(self, up_to: int) -> None:
@@ -328,14 +331,17 @@ class EventTimeWindowOperator(WindowOperator):
             return
         get_result, size = self._get_result, self.context.batch_size
         window = slots[0][1] if slots else None  # they end, and so begin, at one time
-        values: list[Any] = []
-        try:
-            for (self.backend.current_key, _), pane in zip(slots, panes, strict=True):
-                result = pane if pane is None or get_result is None else get_result(pane)
-                if result is not None:
-                    values.append(result)
-        except Exception as error:
-            self.fail_combining(error, window)
+        if get_result is None:
+            values = [pane for pane in panes if pane is not None]
+        else:
+            values = []
+            try:
+                for (self.backend.current_key, _), pane in zip(slots, panes, strict=True):
+                    result = None if pane is None else get_result(pane)
+                    if result is not None:
+                        values.append(result)
+            except Exception as error:
+                self.fail_combining(error, window)
         for start in range(0, len(values), size):
             part = values[start : start + size]
             assert window is not None

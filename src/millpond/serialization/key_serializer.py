@@ -169,6 +169,21 @@ class KeySerializer:
             pass  # one by one: a text may be longer, and a wrong key is found
         return list(map(self.encode, keys))
 
+    def in_order(self, keys: list[Any]) -> list[Any]:
+        """Return keys in the order of their bytes.
+
+        Raises:
+            SerializationError: a key does not fit the type.
+        """
+        if len(keys) < 2:
+            return keys
+        largest = _LARGEST.get(self.struct_code, 0)
+        # The order of numbers that are not negative is that of their bytes.
+        if largest and set(map(type, keys)) == {int} and min(keys) >= 0 and max(keys) <= largest:
+            return sorted(keys)
+        encoded = self.encode_many(keys)
+        return [keys[place] for place in sorted(range(len(keys)), key=encoded.__getitem__)]
+
     def __reduce__(self) -> tuple[Any, ...]:
         return KeySerializer, (self.type_info,)
 
@@ -330,6 +345,7 @@ def _pickled_serializer(type_info: PickledBytesTypeInfo) -> JavaSerializer:
 
 
 _HASHED_AS_THEMSELVES: Final = {BasicType.INT: _POSITIVE, BasicType.LONG: _POSITIVE}
+_LARGEST: Final[dict[str | None, int]] = {"i": (1 << 31) - 1, "q": (1 << 63) - 1}
 _BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 _MAKERS: dict[type[TypeInformation], Callable[[Any], JavaSerializer]] = {
     BasicTypeInfo: _basic_serializer,

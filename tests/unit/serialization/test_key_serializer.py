@@ -279,3 +279,24 @@ def test_a_key_of_more_bytes_than_java_holds_is_refused_by_name():
         serializer.encode(_Long())
     with pytest.raises(SerializationError, match=r"2\*\*31 bytes or more"):
         serializer.key_group(_Long(), 128)
+
+
+@pytest.mark.parametrize(
+    ("type_info", "keys"),
+    [
+        (Types.LONG(), [5, 1 << 40, 0, 3, (1 << 63) - 1]),
+        (Types.LONG(), [5, -1, 0, -(1 << 63), 256]),
+        (Types.INT(), [70_000, 3, 255]),
+        (Types.STRING(), ["b", "aa", "é", "", "a"]),
+        (Types.PICKLED_BYTE_ARRAY(), [(1, 2), "x", 300]),
+    ],
+)
+def test_keys_come_in_the_order_of_their_bytes(type_info, keys):
+    serializer = key_serializer_for(type_info)
+    assert serializer.in_order(keys) == sorted(keys, key=serializer.encode)
+
+
+@pytest.mark.parametrize("keys", [[1, "2"], [1, 1 << 31], [True, 2.5]])
+def test_keys_of_another_type_are_refused_when_they_are_put_in_order(keys):
+    with pytest.raises(SerializationError):
+        key_serializer_for(Types.INT()).in_order(keys)
