@@ -131,14 +131,14 @@ class RocksDBTimerQueue(TimerQueue):
     def add_all(self, timestamp: int, keys: Iterable[Any], namespace: Any) -> None:
         """Add a timer of each key, all with one timestamp and namespace."""
         start, suffix = _UNSIGNED_LONG(timestamp + _SIGN_BIT), self._suffix(namespace)
-        encode, added = self._serializer.encode, list(keys)
+        added = list(keys)
+        key_groups = self._serializer.key_groups(added, self._max_parallelism)
+        encoded = self._serializer.encode_many(added)
         by_group: dict[int, list[bytes]] = {}
-        for key_group, key in zip(
-            self._serializer.key_groups(added, self._max_parallelism), added, strict=True
-        ):
+        for key_group, key, data in zip(key_groups, added, encoded, strict=True):
             if not self._range.start <= key_group <= self._range.end:
                 self._refuse(key, key_group)
-            by_group.setdefault(key_group, []).append(start + encode(key) + suffix)
+            by_group.setdefault(key_group, []).append(start + data + suffix)
         for key_group, timers in by_group.items():
             group = self._group(key_group)
             prefix = group.prefix
