@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ("SnapshotPreparation",)
 
 _SHORTEST_SLICE_SECONDS: Final = 0.003
-_LONGEST_SLICE_SECONDS: Final = 0.02
+_USUAL_SLICE_SECONDS: Final = 0.02
+_LONGEST_SLICE_SECONDS: Final = 0.08
 _LONGEST_SECONDS: Final = 10.0
 _PART_OF_TIMEOUT: Final = 4
 _ROUNDS: Final = 3
@@ -26,9 +27,10 @@ class SnapshotPreparation:
     """Checkpoints and savepoints that were triggered and whose barriers are not sent yet.
 
     Between batches the stores get slices of the task thread: as long as the work in between took,
-    3 to 20 ms. All of them take part in turn, up to three times, since what was prepared first
-    is changed again while the others are at it. After 10 s, or a quarter of the checkpoint timeout,
-    the barrier is due in any case. Barriers keep the order of their triggers.
+    3 to 20 ms, and up to 80 ms while more is changed than they prepare. All of them take part in
+    turn, up to three times, since what was prepared first is changed again while the others are at
+    it. After 10 s, or a quarter of the checkpoint timeout, the barrier is due in any case. Barriers
+    keep the order of their triggers.
 
     Where no store has anything to prepare, nothing waits.
     """
@@ -37,7 +39,7 @@ class SnapshotPreparation:
         self._clock = clock
         self._longest_seconds = min(_LONGEST_SECONDS, timeout_ms / 1000 / _PART_OF_TIMEOUT)
         self._waiting: deque[TriggerCheckpoint] = deque()
-        self._steps: Iterator[None] | None = None
+        self._steps: Iterator[bool] | None = None
         self._is_prepared = False
         self._deadline = self._slice_ended = 0.0
 
@@ -64,23 +66,26 @@ class SnapshotPreparation:
         if self._is_prepared:
             return True
         monotonic = self._clock.monotonic
-        now = monotonic()
+        started = now = monotonic()
         steps = self._steps
         if steps is None:
             steps = self._steps = self._all_steps(self._waiting[0], tasks)
             self._slice_ended = now
             self._deadline = now + self._longest_seconds
         worked = now - self._slice_ended
-        until = now + min(_LONGEST_SLICE_SECONDS, max(_SHORTEST_SLICE_SECONDS, worked))
-        while now < until:
-            if now >= self._deadline or next(steps, self) is self:
+        length = min(_USUAL_SLICE_SECONDS, max(_SHORTEST_SLICE_SECONDS, worked))
+        is_behind = False
+        while now < started + (_LONGEST_SLICE_SECONDS if is_behind else length):
+            wants_more = None if now >= self._deadline else next(steps, None)
+            if wants_more is None:
                 self._is_prepared = True
                 break
+            is_behind = wants_more
             now = monotonic()
         self._slice_ended = now
         return self._is_prepared
 
-    def _all_steps(self, message: TriggerCheckpoint, tasks: Sequence[Task]) -> Iterator[None]:
+    def _all_steps(self, message: TriggerCheckpoint, tasks: Sequence[Task]) -> Iterator[bool]:
         for task in tasks:
             task.preparation_ms = 0.0
         if all(task.ended for task in tasks):
@@ -90,15 +95,22 @@ class SnapshotPreparation:
             at_work = [(task, task.prepare_snapshot(message)) for task in tasks]
             had_work = False
             while at_work:
-                at_work = [each for each in at_work if self._advance(*each)]
+                unfinished = []
+                is_behind = False
+                for task, steps in at_work:
+                    wants_more = self._advance(task, steps)
+                    if wants_more is not None:
+                        unfinished.append((task, steps))
+                        is_behind |= wants_more
+                at_work = unfinished
                 if at_work:
                     had_work = True
-                    yield
+                    yield is_behind
             if not had_work:
                 return
 
-    def _advance(self, task: Task, steps: Iterator[None]) -> bool:
+    def _advance(self, task: Task, steps: Iterator[bool]) -> bool | None:
         started = self._clock.monotonic()
-        is_over = next(steps, self) is self
+        wants_more = next(steps, None)
         task.preparation_ms += (self._clock.monotonic() - started) * 1000
-        return not is_over
+        return wants_more

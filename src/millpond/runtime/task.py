@@ -197,7 +197,7 @@ class Task:
 
     # -- checkpoints
 
-    def prepare_snapshot(self, message: TriggerCheckpoint) -> Iterator[None]:
+    def prepare_snapshot(self, message: TriggerCheckpoint) -> Iterator[bool]:
         """Let the stores work ahead; see `KeyedStateBackend.prepare_snapshot`."""
         for operator in self.operators:
             backend = operator.context.keyed_backend

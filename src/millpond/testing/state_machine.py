@@ -79,7 +79,7 @@ class StateStoreMachine(RuleBasedStateMachine):
         self._model = StateModel()
         self._subtasks: list[KeyedStateBackend] = self._harness.subtasks(1)
         self._checkpoint_id = 0
-        self._preparing: list[Iterator[None]] = []
+        self._preparing: list[Iterator[bool]] = []
         self._in_flight: list[_InFlight] = []
         self._completed: list[tuple[list[KeyedHandle | None], StateModel]] = []
 

@@ -151,12 +151,12 @@ class KeyedStateBackend(ABC):
         The handle is None when there is no state at all.
         """
 
-    def prepare_snapshot(self, checkpoint_id: int, options: SnapshotOptions) -> Iterator[None]:
+    def prepare_snapshot(self, checkpoint_id: int, options: SnapshotOptions) -> Iterator[bool]:
         """Work ahead of a snapshot that is due soon, so that `snapshot` takes less time.
 
         Yield after each piece of a few ms: records are processed, timers fire and batches end in
-        between. The iterator may be left unfinished, be asked for several times before the
-        snapshot, or be followed by none.
+        between. True asks for more time first, since too much was changed. The iterator may be left
+        unfinished, be asked for several times before the snapshot, or be followed by none.
         """
         return iter(())
 

@@ -305,7 +305,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
         """Return how many (key, namespace) pairs have the state; scans."""
         return sum(1 for _ in self._stored(state_name).slots())
 
-    def prepare_snapshot(self, checkpoint_id: int, options: SnapshotOptions) -> Iterator[None]:
+    def prepare_snapshot(self, checkpoint_id: int, options: SnapshotOptions) -> Iterator[bool]:
         """Write changed objects back, as far as that makes the pause shorter."""
         for table in tuple(self._tables.values()):
             if table.early is not None and not self._database.is_held:

@@ -36,52 +36,76 @@ class EarlyWriteBack:
     rest is left to the snapshot, and the next three snapshots are not prepared at all.
     """
 
-    __slots__ = ("_clock", "_next_checkpoint_id", "_piece", "_state")
+    __slots__ = ("_clock", "_count", "_debt", "_next_checkpoint_id", "_piece", "_state")
 
     def __init__(self, state: RocksDBState, clock: Clock) -> None:
         self._state = state
         self._clock = clock
         self._next_checkpoint_id = 0
+        # What is still to be written until twice as much was written as was changed meanwhile.
+        self._debt = 0
+        self._count = 0
         self._piece = _FIRST_PIECE
 
-    def steps(self, checkpoint_id: int) -> Iterator[None]:
-        """Yield before each piece of a few ms; records may be processed meanwhile."""
+    def steps(self, checkpoint_id: int) -> Iterator[bool]:
+        """Yield after each piece of a few ms; records may be processed meanwhile.
+
+        True while less is written than twice what is changed in between.
+        """
         if checkpoint_id < self._next_checkpoint_id:
             return
+        self._debt = 0
+        self._count = self._state.changed_count
+        try:
+            yield from self._passes(checkpoint_id)
+        finally:
+            self._state.leave_changes(left=False)
+
+    def _passes(self, checkpoint_id: int) -> Iterator[bool]:
         state = self._state
+        at_start = state.changed_count
         before: int | None = None
         while True:
             parts = state.changed_parts()
             count = len(parts)
-            if count <= _FEW or (before is not None and 2 * count > before):
+            if count <= _FEW or (before is not None and 4 * count > 3 * before):
                 return
-            yield
+            state.leave_changes(left=True)
+            yield self._debt > 0
             sample = parts[:: count // _SAMPLE + 1]
             yield from self._write_in_pieces(sample)
             pieces = self._write_in_pieces(parts)
             while 2 * state.count_changed(sample) <= len(sample):
-                if next(pieces, self) is self:
+                if state.changed_count > 2 * at_start:
+                    # Without end: the pause would become longer and longer.
+                    return
+                is_behind = next(pieces, None)
+                if is_behind is None:
                     break
-                yield
+                yield is_behind
             else:
                 if before is None:
                     self._next_checkpoint_id = checkpoint_id + 1 + _CHECKPOINTS_LEFT_OUT
                 return
             before = count
 
-    def _write_in_pieces(self, parts: list[Any]) -> Iterator[None]:
+    def _write_in_pieces(self, parts: list[Any]) -> Iterator[bool]:
         start = 0
         while start < len(parts):
             piece = self._piece
             self._write(parts[start : start + piece])
             start += piece
-            yield
+            yield self._debt > 0
 
     def _write(self, parts: Sequence[Any]) -> None:
         monotonic = self._clock.monotonic
+        count = self._state.changed_count
+        self._debt += 2 * max(0, count - self._count)
         started = monotonic()
         self._state.write_back(parts)
         took = monotonic() - started
+        self._count = self._state.changed_count
+        self._debt = max(0, self._debt - (count - self._count))
         # Values, and the maps and lists of a key, may be of any size.
         if took > _LONG_SECONDS:
             self._piece = max(1, self._piece // 2)

@@ -208,6 +208,11 @@ class RocksDBListState(RocksDBState, ListState[Any]):
         self._loaded += self._appended
         self._appended = 0
 
+    @property
+    def changed_count(self) -> int:
+        """How many slots have changed lists; those that were cleared first count twice."""
+        return len(self._tails) + len(self._cleared)
+
     def changed_parts(self) -> list[Any]:
         """Return the slots whose lists have changed."""
         tails = self._tails

@@ -334,6 +334,11 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         self._dirty.clear()
         self._cleared.clear()
 
+    @property
+    def changed_count(self) -> int:
+        """How many slots have changed entries; those that were cleared first count twice."""
+        return len(self._dirty) + len(self._cleared)
+
     def changed_parts(self) -> list[Any]:
         """Return the slots with changed entries; of large maps pieces."""
         dirty, cleared = self._dirty, self._cleared

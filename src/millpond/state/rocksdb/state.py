@@ -133,6 +133,11 @@ class RocksDBState:
     def flush(self) -> None:
         """Write what the cache holds back; the objects stay cached."""
 
+    @property
+    @abstractmethod
+    def changed_count(self) -> int:
+        """How many slots have changes that are not written. O(1)."""
+
     @abstractmethod
     def changed_parts(self) -> list[Any]:
         """Return what `flush` would write, in parts: slots, or pieces of what a large one holds."""
@@ -144,6 +149,9 @@ class RocksDBState:
     @abstractmethod
     def write_back(self, parts: Iterable[Any]) -> None:
         """Write the changes of some parts; the objects stay cached. Those without are left out."""
+
+    def leave_changes(self, *, left: bool) -> None:
+        """Say whether somebody else sees to it that not too many changes wait for a snapshot."""
 
     @abstractmethod
     def evict(self) -> None:

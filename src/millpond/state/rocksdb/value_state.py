@@ -61,7 +61,16 @@ class ValueRows(RocksDBState):
         cache_entries: how many values may be in `_dirty` before room is made.
     """
 
-    __slots__ = ("_cache", "_capacity", "_clean", "_dirty", "_fits", "_rounds", "_written")
+    __slots__ = (
+        "_cache",
+        "_capacity",
+        "_clean",
+        "_dirty",
+        "_fits",
+        "_most_changed",
+        "_rounds",
+        "_written",
+    )
 
     def __init__(
         self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
@@ -71,6 +80,7 @@ class ValueRows(RocksDBState):
         self._cache = ObjectCache()
         self._clean = self._cache.clean
         self._capacity = 0
+        self._most_changed = _MOST_CHANGED
         super().__init__(definition, family, backend)
         self._entry_bytes = _FIRST_ENTRY_BYTES
         self.limit_cache(self._cache_bytes)
@@ -134,7 +144,7 @@ class ValueRows(RocksDBState):
 
     def _set_entries(self) -> None:
         self._capacity = self._entries_within(self._cache_bytes)
-        self.cache_entries = min(_MOST_CHANGED, self._capacity - len(self._cache))
+        self.cache_entries = min(self._most_changed, self._capacity - len(self._cache))
 
     def end_batch(self) -> None:
         """Look at the newest value, so that none can grow unnoticed; see that all have room."""
@@ -156,7 +166,7 @@ class ValueRows(RocksDBState):
         self._weigh(dirty or self._clean)
         capacity = self._capacity
         is_full = len(dirty) + len(cache) > capacity - (capacity >> 3) - 1
-        if len(dirty) > _MOST_CHANGED or (is_full and not cache.make_room(dirty, capacity)):
+        if len(dirty) > self._most_changed or (is_full and not cache.make_room(dirty, capacity)):
             self._write(dirty)
             cache.absorb(dirty, capacity)
             dirty.clear()
@@ -184,6 +194,11 @@ class ValueRows(RocksDBState):
         dirty.clear()
         self.limit_cache(self._cache_bytes)
 
+    @property
+    def changed_count(self) -> int:
+        """How many slots have changed values."""
+        return len(self._dirty)
+
     def changed_parts(self) -> list[Any]:
         """Return the slots with changed values, those that were changed first in front."""
         return list(self._dirty)
@@ -191,6 +206,11 @@ class ValueRows(RocksDBState):
     def count_changed(self, parts: Iterable[Any]) -> int:
         """Return how many of the slots have a changed value."""
         return sum(map(self._dirty.__contains__, parts))
+
+    def leave_changes(self, *, left: bool) -> None:
+        """Let changed values be as many as fit, or write them when they are many."""
+        self._most_changed = 1 << 62 if left else _MOST_CHANGED
+        self.limit_cache(self._cache_bytes)
 
     def write_back(self, parts: Iterable[Any]) -> None:
         """Write the changed values of some slots."""
