@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from millpond.runtime.job_graph import JobGraph, JobVertex
     from millpond.runtime.job_history import JobHistory
     from millpond.runtime.job_manager import JobManager
+    from millpond.runtime.message import SubtaskProgress
 
 __all__ = ("job_report", "without_secrets")
 
@@ -73,6 +74,7 @@ def job_report(
 ) -> dict[str, Any]:
     """Describe a job with its newest `checkpoints`; from any thread, while the job goes on."""
     graph, history, status = manager.coordinator.graph, manager.history, manager.status
+    heard = {(each.vertex_id, each.subtask_index): each for each in history.subtasks}
     configuration = Configuration.from_dict(dict(manager.parameters.configuration))
     return {
         "job_id": job_id,
@@ -86,7 +88,7 @@ def job_report(
         "status_times": dict(history.status_times),
         "restarts": manager.restarts,
         "records": manager.records,
-        "vertices": [_vertex(vertex, graph, history, status) for vertex in graph.vertices],
+        "vertices": [_vertex(vertex, graph, history, status, heard) for vertex in graph.vertices],
         "failures": [asdict(failure) for failure in tuple(history.failures)],
         "failure_count": history.failure_count,
         "configuration": without_secrets(manager.parameters.configuration),
@@ -110,16 +112,17 @@ def without_secrets(entries: Mapping[str, str]) -> dict[str, str]:
 
 
 def _vertex(
-    vertex: JobVertex, graph: JobGraph, history: JobHistory, status: JobStatus
+    vertex: JobVertex,
+    graph: JobGraph,
+    history: JobHistory,
+    status: JobStatus,
+    heard: Mapping[tuple[int, int], SubtaskProgress],
 ) -> dict[str, Any]:
-    heard = {
-        each.subtask_index: each for each in history.subtasks if each.vertex_id == vertex.vertex_id
-    }
     failure = history.failures[-1] if history.failures else None
     blamed = {node.name for node in vertex.operators}
     subtasks = []
     for index in range(vertex.parallelism):
-        progress = heard.get(index)
+        progress = heard.get((vertex.vertex_id, index))
         place = f"{index + 1}/{vertex.parallelism}"
         failed = failure is not None and (
             failure.operator is None

@@ -54,11 +54,18 @@ class FailureRecord:
         return cls(
             timestamp_ms,
             f"{place}{named.__qualname__}",
-            str(error),
+            _text(error),
             text,
             None if operator is None else str(operator),
             None if subtask is None else str(subtask),
         )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - a user's class must not end the job manager
+        return f"<its text cannot be made: {type(broken).__name__}>"
 
 
 @final

@@ -37,7 +37,9 @@ async function ask(path, method = "GET", body) {
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
   const found = await answer.json().catch(() => ({}));
   if (!answer.ok) {
-    const error = new Error((found.errors || ["Error " + answer.status]).join(" "));
+    const error = new Error(answer.status === 401
+      ? "Open the URL that millpond dashboard has printed: the token that this needs stands in it."
+      : (found.errors || ["Error " + answer.status]).join(" "));
     error.status = answer.status;
     throw error;
   }
