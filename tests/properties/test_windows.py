@@ -21,6 +21,7 @@ from millpond.datastream.window import (
     TumblingEventTimeWindows,
 )
 from millpond.operators.batch import MAX_WATERMARK, MIN_WATERMARK
+from millpond.operators.window_event_time import EventTimeWindowOperator
 from millpond.state.contract.key_group import key_group_range
 from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
 from millpond.state.heap.store import HeapStateStore
@@ -193,11 +194,15 @@ def test_time_windows(trigger, size, slide, offset, lateness, script):
     check(harness, TimeModel(size, slide, offset, lateness), script)
 
 
+@pytest.mark.parametrize("trigger", [None, PurgingTrigger.of(EventTimeTrigger())])
 @settings(max_examples=40, deadline=None)
 @given(size=st.integers(1, 30), script=steps)
-def test_plain_results_of_the_event_time_operator(size, script):
+def test_plain_results_of_the_event_time_operator(trigger, size, script):
     """Without a window function windows are fired in a loop of their own."""
-    harness = WindowHarness(assigner=TumblingEventTimeWindows(size, 0), reduce=lambda a, b: a + b)
+    harness = WindowHarness(
+        assigner=TumblingEventTimeWindows(size, 0), trigger=trigger, reduce=lambda a, b: a + b
+    )
+    assert isinstance(harness.operator, EventTimeWindowOperator)
     model = TimeModel(size, size, 0, 0)
     for step in [*script, MAX_WATERMARK]:
         if isinstance(step, int):

@@ -63,13 +63,15 @@ class InternalTimerService:
         """
         if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
             timestamp = self._whole(timestamp)
-        self._event.add(timestamp, self._key(), namespace)
+        key = self._backend.current_key
+        self._event.add(timestamp, self._key() if key is NO_KEY else key, namespace)
 
     def delete_event_time_timer(self, namespace: Any, timestamp: int) -> None:
         """Remove a timer of the current key."""
         if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
             timestamp = self._whole(timestamp)
-        self._event.remove(timestamp, self._key(), namespace)
+        key = self._backend.current_key
+        self._event.remove(timestamp, self._key() if key is NO_KEY else key, namespace)
 
     def register_processing_time_timer(self, namespace: Any, timestamp: int) -> None:
         """Add a timer for the current key.
@@ -80,13 +82,15 @@ class InternalTimerService:
         """
         if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
             timestamp = self._whole(timestamp)
-        self._processing.add(timestamp, self._key(), namespace)
+        key = self._backend.current_key
+        self._processing.add(timestamp, self._key() if key is NO_KEY else key, namespace)
 
     def delete_processing_time_timer(self, namespace: Any, timestamp: int) -> None:
         """Remove a timer of the current key."""
         if type(timestamp) is not int or not MIN_WATERMARK <= timestamp <= MAX_WATERMARK:
             timestamp = self._whole(timestamp)
-        self._processing.remove(timestamp, self._key(), namespace)
+        key = self._backend.current_key
+        self._processing.remove(timestamp, self._key() if key is NO_KEY else key, namespace)
 
     def advance_watermark(self, timestamp: int, fire: Callable[[int, Any], None]) -> None:
         """Set the watermark, then call ``fire(timestamp, namespace)`` for every timer up to it."""
@@ -103,6 +107,12 @@ class InternalTimerService:
     ) -> None:
         """Add a timer for each of some keys; `timestamp` is an int of 64 bits."""
         self._event.add_all(timestamp, keys, namespace)
+
+    def register_processing_time_timers(
+        self, namespace: Any, timestamp: int, keys: Iterable[Any]
+    ) -> None:
+        """Add a timer for each of some keys; `timestamp` is an int of 64 bits."""
+        self._processing.add_all(timestamp, keys, namespace)
 
     def poll_event_timers(self, up_to: int) -> list[Timer]:
         """Remove and return the next timers up to a time, all of one timestamp.

@@ -11,6 +11,7 @@ from millpond.datastream.window import (
     EventTimeSessionWindows,
     EventTimeTrigger,
     MergingWindowAssigner,
+    PurgingTrigger,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
 )
@@ -34,7 +35,7 @@ def window_operator(spec: WindowSpec) -> WindowOperator:
     validate_window(spec)
     # Subclasses may do something else, hence the exact types.
     kind = type(spec.assigner)
-    is_plain = type(spec.trigger) in {EventTimeTrigger, NoneType} and spec.evictor is None
+    is_plain = _is_plain(spec) and spec.evictor is None
     if is_plain and kind in {TumblingEventTimeWindows, SlidingEventTimeWindows}:
         return EventTimeWindowOperator(spec)
     sessions = {EventTimeSessionWindows, DynamicEventTimeSessionWindows}
@@ -43,3 +44,11 @@ def window_operator(spec: WindowSpec) -> WindowOperator:
     if isinstance(spec.assigner, MergingWindowAssigner):
         return MergingWindowOperator(spec)
     return WindowOperator(spec)
+
+
+def _is_plain(spec: WindowSpec) -> bool:
+    """Return whether a window is evaluated once, at its end, and by late records thereafter."""
+    trigger = spec.trigger
+    if type(trigger) is PurgingTrigger and not spec.allowed_lateness_ms:
+        trigger = trigger.nested_trigger  # what it purges is over anyway
+    return type(trigger) in {EventTimeTrigger, NoneType}

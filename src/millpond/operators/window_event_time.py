@@ -178,6 +178,7 @@ class EventTimeWindowOperator(WindowOperator):
                     self._panes.store_key(keys[place], windows)
                 self.backend.current_key = keys[place]
                 self.process_element(values[place], timestamp)
+        self.set_cleanup_timers()
         self.results.flush()
         if self._late:
             self._emit_late()

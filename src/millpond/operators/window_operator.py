@@ -13,6 +13,7 @@ from millpond.datastream.functions import (
 )
 from millpond.datastream.window import (
     MergingWindowAssigner,
+    ProcessingTimeTrigger,
     TimestampedValue,
     Trigger,
     TriggerResult,
@@ -68,6 +69,9 @@ class WindowOperator(UserFunctionOperator):
         self._is_event_time = spec.assigner.is_event_time()
         self._is_assigner_custom = not type(spec.assigner).__module__.startswith("millpond.")
         self._allowed_lateness_ms = spec.allowed_lateness_ms if self._is_event_time else 0
+        # It waits for the window's end, which is also when the window is deleted.
+        self._is_unasked = type(self.trigger) is ProcessingTimeTrigger and not self._is_event_time
+        self._to_clean_up: dict[Any, dict[Any, None]] = {}
 
     def open(self) -> None:
         self._open_functions()
@@ -112,6 +116,7 @@ class WindowOperator(UserFunctionOperator):
             backend.current_key = key
             process(value, timestamp)
         backend.current_key = NO_KEY
+        self.set_cleanup_timers()
         self.results.flush()
         if self._late:
             self._emit_late()
@@ -136,10 +141,14 @@ class WindowOperator(UserFunctionOperator):
                 continue
             skipped = False
             self.add(window, value, timestamp)
-            result = self.ask_trigger_on_element(value, timestamp, window)
-            if result is not TriggerResult.CONTINUE:
-                self.obey(result, window, window)
-            self.register_cleanup_timer(window)
+            if not self._is_unasked:
+                result = self.ask_trigger_on_element(value, timestamp, window)
+                if result is not TriggerResult.CONTINUE:
+                    self.obey(result, window, window)
+            keys = self._to_clean_up.get(window)
+            if keys is None:
+                keys = self._to_clean_up[window] = {}
+            keys[self.backend.current_key] = None
         if skipped and self.is_element_late(timestamp):
             self.put_aside(value, timestamp)
 
@@ -286,6 +295,18 @@ class WindowOperator(UserFunctionOperator):
             self.timers.register_event_time_timer(window, cleanup_time)
         else:
             self.timers.register_processing_time_timer(window, cleanup_time)
+
+    def set_cleanup_timers(self) -> None:
+        """Have the windows that a batch added to deleted in time; before the next timer fires."""
+        for window, keys in self._to_clean_up.items():
+            cleanup_time = self.cleanup_time(window)
+            if cleanup_time == MAX_WATERMARK:
+                continue
+            if self._is_event_time:
+                self.timers.register_event_time_timers(window, cleanup_time, keys)
+            else:
+                self.timers.register_processing_time_timers(window, cleanup_time, keys)
+        self._to_clean_up.clear()
 
     def delete_cleanup_timer(self, window: Any) -> None:
         """Take the timer of `register_cleanup_timer` back."""
