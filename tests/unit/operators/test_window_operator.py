@@ -99,7 +99,11 @@ def test_choice_of_operator(windows):
     for other in (
         {"trigger": General(), "reduce": add},
         {"evictor": CountEvictor.of(1), "window_function": Rows()},
-        {"trigger": PurgingTrigger.of(EventTimeTrigger()), "aggregate": Mean()},
+        {
+            "trigger": PurgingTrigger.of(EventTimeTrigger()),
+            "aggregate": Mean(),
+            "allowed_lateness_ms": 1,
+        },
     ):
         assert type(windows(assigner=assigner, **other).operator) is WindowOperator
 
