@@ -12,6 +12,7 @@ from millpond.datastream.state import AggregatingStateDescriptor
 from millpond.datastream.window import TimeWindow
 from millpond.errors import StateError
 from millpond.state.contract.namespace import TIME_WINDOW
+from millpond.state.contract.states import SupportsEntries
 from millpond.testing.backend_harness import BackendHarness, at_key, state_of
 from millpond.testing.keyed_state_cases import (
     LIST,
@@ -52,6 +53,27 @@ class NamespaceCases:
                 state.current_namespace = window
                 gone = (key, window) == (1, _WINDOWS[0])
                 assert state.value() == (None if gone else f"{key} {window.start}")
+
+    def test_take(self, harness: BackendHarness) -> None:
+        """Entries that operators take are gone, after a restore too; the others stay."""
+        backend = harness.create()
+        state: Any = state_of(backend, REDUCING, TIME_WINDOW)
+        offers_entries = isinstance(state, SupportsEntries)
+        if not offers_entries:
+            pytest.skip("The store offers operators no entries.")
+        for key, window in product((1, 2), _WINDOWS[:2]):
+            with at_key(backend, key):
+                state.current_namespace = window
+                state.add(key * 10 + window.start)
+        backend = harness.restored(backend)
+        state = state_of(backend, REDUCING, TIME_WINDOW)
+        taken = [(1, _WINDOWS[1]), (2, _WINDOWS[0]), (1, _WINDOWS[3])]
+        assert state.take(taken) == [20, 20, None]
+        assert state.take(taken) == [None, None, None]
+        backend = harness.restored(backend)
+        state = state_of(backend, REDUCING, TIME_WINDOW)
+        slots = list(product((1, 2), _WINDOWS[:2]))
+        assert state.take(slots) == [10, None, None, 30]
 
     def test_require_non_null_namespace(self, harness: BackendHarness) -> None:
         """State of windows is refused without a window, for every access."""

@@ -70,6 +70,23 @@ class TimerQueueCases:
         assert len(queue) == 2
         assert set(queue.poll(5)) == {(5, 1, TimeWindow(0, 1)), (5, 1, TimeWindow(0, 2))}
 
+    def test_add_all(self, harness: BackendHarness) -> None:
+        """Many timers of one time are those that were added one by one, after a restore too."""
+        backend = harness.create()
+        window = TimeWindow(0, 8)
+        queue = backend.timer_queue("user-timers", "event", TIME_WINDOW)
+        for key in (3, 300):
+            queue.add(7, key, window)
+        queue.add_all(7, range(200), window)
+        queue.add_all(3, iter([5, 4]), window)
+        queue.add_all(7, [], TimeWindow(0, 1))
+        queue.remove(7, 11, window)
+        queue = harness.restored(backend).timer_queue("user-timers", "event", TIME_WINDOW)
+        assert sorted(key for _, key, _ in queue.poll(3)) == [4, 5]
+        drained = _drain(queue)
+        assert {(time, namespace) for time, _, namespace in drained} == {(7, window)}
+        assert sorted(key for _, key, _ in drained) == [*range(11), *range(12, 200), 300]
+
     def test_remove(self, harness: BackendHarness) -> None:
         """A removed timer does not come; removing what is not there changes nothing."""
         queue = _queue(harness.create())
