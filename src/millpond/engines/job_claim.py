@@ -1,4 +1,4 @@
-"""`claim_job`: of the processes of one machine, one runs a job that has high availability."""
+"""`claim_job`: of the processes of one machine, one runs a job that has a name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millpond.configuration.backend_choice import choose_backend
 from millpond.configuration.options import high_availability as options
 from millpond.engines.high_availability import HighAvailability, JobIdentity
 from millpond.errors import ConfigurationError
@@ -15,25 +16,34 @@ from millpond.filesystem.owner import OWNER_FILE_NAME, own
 from millpond.filesystem.path import join
 
 if TYPE_CHECKING:
-    from millpond.common.configuration import Configuration
+    from millpond.datastream.engine import Program
 
 __all__ = ("claim_job",)
 
 
-def claim_job(configuration: Configuration, job_id: str | None) -> Path | None:
+def claim_job(program: Program, job_id: str | None) -> Path | None:
     """Return the directory that says this process runs the job; None where nobody asks.
 
-    Two jobs with one cluster id have one job id, in Flink too: the second would go on from the
-    first one's checkpoints and delete them. The claim ends with `remove_owned`, or the process.
-    Storage on other machines cannot be claimed; there, of two that complete a checkpoint one fails.
+    A job that is known to later processes is claimed: by high availability, or by an id of the
+    user's choice. A second process would go on from the first one's checkpoints, delete them, and
+    make results visible twice. Two jobs with one cluster id have one job id, in Flink too. The
+    claim ends with `remove_owned`, or the process. Storage on other machines cannot be claimed;
+    there, of two that complete a checkpoint one fails.
 
     Raises:
-        ConfigurationError: another process runs the job; tells which.
+        ConfigurationError: another process runs the job; tells which. Or an option is not valid.
     """
+    configuration = program.configuration
     available = HighAvailability.of(configuration)
-    if available is None:
+    if available is not None:
+        url: str | None = available.directory
+        hint = f"Give each job its own '{options.CLUSTER_ID.key}'"
+    elif job_id is not None:
+        url = _checkpoint_directory(program)
+        hint = "Give each job an id of its own"
+    else:
         return None
-    file_system, root = get_file_system(available.directory)
+    file_system, root = get_file_system(url) if url is not None else (None, "")
     if not isinstance(file_system, LocalFileSystem):
         return None
     identity = JobIdentity.of(configuration, job_id, resume=True)
@@ -42,18 +52,25 @@ def claim_job(configuration: Configuration, job_id: str | None) -> Path | None:
         directory.mkdir(parents=True, exist_ok=True)
         own(directory)
     except BlockingIOError as error:
-        owner = ""
+        context = {} if available is None else {"cluster_id": available.cluster_id}
         with contextlib.suppress(OSError):
-            owner = (directory / OWNER_FILE_NAME).read_text("ascii")
+            context["process"] = (directory / OWNER_FILE_NAME).read_text("ascii")
         raise ConfigurationError(
             "Another process runs a job with this id.",
-            hint=f"Give each job its own '{options.CLUSTER_ID.key}', or wait for the end of that "
-            "process.",
-            cluster_id=available.cluster_id,
+            hint=f"{hint}, or wait for the end of that process.",
             job=identity.job_id,
-            process=owner,
+            **context,
         ) from error
     except OSError:
-        # Its pointers cannot be written there either, which is told with their path.
+        # Its checkpoints cannot be written there either, which is told with their path.
         return None
     return directory
+
+
+def _checkpoint_directory(program: Program) -> str | None:
+    backend, storage = program.state_backend, program.checkpoint_storage
+    return choose_backend(
+        program.configuration,
+        None if backend is None else backend.describe(),
+        None if storage is None else storage.describe(),
+    ).checkpoint_directory

@@ -67,7 +67,7 @@ class LocalEngine(ABC):
 
     def _prepare(self, program: Program, listener: JobListener) -> JobRun:
         caches = CacheWriting(program)
-        claim = claim_job(program.configuration, self._job_id)
+        claim = claim_job(program, self._job_id)
         try:
             run = self._open(caches.program, listener)
         except BaseException:

@@ -98,8 +98,8 @@ def test_the_error_says_what_to_write(call, text):
 def test_a_source_needs_a_strategy():
     env = StreamExecutionEnvironment.get_execution_environment()
     source = env.from_collection([1])._transformation.spec.source
-    with pytest.raises(InvalidProgramError, match=r"not None\. Write WatermarkStrategy\.for_"):
-        env.from_source(source, None, "numbers")
+    with pytest.raises(InvalidProgramError, match=r"not 'none'\. Write WatermarkStrategy\.for_"):
+        env.from_source(source, "none", "numbers")
 
 
 @pytest.mark.parametrize("number", ["2", 2.5, None, 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,10 @@ import pytest
 
 from millpond.common import Configuration, Types
 from millpond.datastream import StreamExecutionEnvironment
+from millpond.datastream.engine import Launch, LaunchWith, Program
+from millpond.datastream.state_backend import FsStateBackend
+from millpond.datastream.transformation import JobDescription
+from millpond.engines.embedded import EmbeddedEngine
 from millpond.engines.job_claim import claim_job
 from millpond.errors import ConfigurationError, MillpondError
 from millpond.filesystem.owner import remove_owned
@@ -17,8 +22,11 @@ from millpond.filesystem.owner import remove_owned
 HOLD = """
 import sys
 from millpond.common import Configuration
+from millpond.datastream.engine import Program
+from millpond.datastream.transformation import JobDescription
 from millpond.engines.job_claim import claim_job
-print(claim_job(Configuration.from_dict({OPTIONS}), None), flush=True)
+configuration = Configuration.from_dict({OPTIONS})
+print(claim_job(Program(JobDescription("job"), configuration), {JOB_ID}), flush=True)
 sys.stdin.read()
 """
 
@@ -32,11 +40,19 @@ def options(tmp_path):
     }
 
 
-@pytest.fixture
-def holder(options):
-    """Another process that runs the job."""
+def claim(options, job_id=None):
+    return claim_job(Program(JobDescription("job"), Configuration.from_dict(options)), job_id)
+
+
+@contextlib.contextmanager
+def held(options, job_id=None):
+    """Let another process run the job."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD.replace("{OPTIONS}", repr(options))],
+        [
+            sys.executable,
+            "-c",
+            HOLD.replace("{OPTIONS}", repr(options)).replace("{JOB_ID}", repr(job_id)),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -44,6 +60,12 @@ def holder(options):
         assert process.stdout.readline().strip() != "None"
         yield process
         process.kill()
+
+
+@pytest.fixture
+def holder(options):
+    with held(options) as process:
+        yield process
 
 
 def execute(options):
@@ -72,9 +94,9 @@ def test_who_was_killed_runs_it_no_longer(options, holder):
 def test_nothing_is_left_when_the_job_is_over(options, tmp_path):
     execute(options)
     assert not list(tmp_path.rglob("owner.lock"))
-    claim = claim_job(Configuration.from_dict(options), None)
-    assert (claim / "owner.lock").read_text() == str(os.getpid())
-    remove_owned(claim)
+    claimed = claim(options)
+    assert (claimed / "owner.lock").read_text() == str(os.getpid())
+    remove_owned(claimed)
 
 
 def test_a_job_that_cannot_be_opened_gives_its_claim_back(options, tmp_path):
@@ -89,11 +111,44 @@ def test_a_job_that_cannot_be_opened_gives_its_claim_back(options, tmp_path):
     ids=["off", "elsewhere"],
 )
 def test_nobody_claims_what_is_not_on_this_machine(options, change):
-    assert claim_job(Configuration.from_dict({**options, **change}), None) is None
+    assert claim({**options, **change}) is None
 
 
 def test_a_place_that_cannot_be_made_is_left_to_the_pointers(options, tmp_path):
     (tmp_path / "available").write_text("a file")
-    assert claim_job(Configuration.from_dict(options), None) is None
+    assert claim(options) is None
     with pytest.raises(MillpondError, match="available"):
         execute({**options, "execution.checkpointing.interval": "10 ms"})
+
+
+JOB_ID = "0" * 31 + "a"
+
+
+@pytest.mark.parametrize("in_code", [False, True])
+def test_a_job_by_its_id_runs_once(tmp_path, in_code):
+    url = (tmp_path / "checkpoints").as_uri()
+    engine = EmbeddedEngine(job_id=JOB_ID, resume=True)
+
+    def run():
+        options = {} if in_code else {"execution.checkpointing.dir": url}
+        env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(options))
+        if in_code:
+            env.set_state_backend(FsStateBackend(url))
+        env.enable_checkpointing(10)
+        env.from_collection([1, 2], Types.LONG()).map(lambda value: value)
+        env.execute()
+
+    with LaunchWith(Launch(engine)):
+        with held({"execution.checkpointing.dir": url}, JOB_ID) as process:
+            before = sorted(tmp_path.rglob("*"))
+            with pytest.raises(ConfigurationError, match="Another process runs a job") as error:
+                run()
+            assert error.value.context == {"job": JOB_ID, "process": str(process.pid)}
+            assert error.value.hint.startswith("Give each job an id of its own, or wait")
+            assert sorted(tmp_path.rglob("*")) == before
+        run()
+    assert not list(tmp_path.rglob("owner.lock"))
+
+
+def test_an_id_without_a_directory_claims_nothing():
+    assert claim({}, JOB_ID) is None

@@ -50,12 +50,12 @@ def function_or_callable(function: Any, kind: type, operator: str) -> Any:
 
 
 def check_strategy(strategy: object) -> None:
-    """Check that it is a watermark strategy.
+    """Check that it is a watermark strategy, or None, which makes no watermarks.
 
     Raises:
         InvalidProgramError: it is not.
     """
-    if not isinstance(strategy, WatermarkStrategy):
+    if strategy is not None and not isinstance(strategy, WatermarkStrategy):
         raise InvalidProgramError(
             f"Event time needs a WatermarkStrategy, not {_text(strategy)}.",
             hint="Write WatermarkStrategy.for_monotonous_timestamps()"
