@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from millpond.checkpoint.completed_store import CompletedCheckpointStore
 from millpond.checkpoint.loading import load_checkpoint
 from millpond.checkpoint.recovery_pointer import RecoveryPointer
 from millpond.checkpoint.result_marker import RESULT_FILE_NAME, ResultMarker
+from millpond.checkpoint.retention import CheckpointRetention
 from millpond.checkpoint.shared_registry import RestoreMode
 from millpond.checkpoint.storage import (
     CheckpointStorage,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from millpond.runtime.worker_connection import LaunchWorker
 
 __all__ = ("JobSetup", "compile_program", "temporary_root")
+
+_UNLIMITED: Final = 1 << 62
 
 
 def temporary_root(configuration: Configuration) -> Path | None:
@@ -106,9 +109,10 @@ class JobSetup:
         )
         settings = CheckpointSettings.of(configuration)
         if graph.batch:
-            # One key at a time, nothing to recover from: as in Flink, whatever is configured.
-            choice = replace(choice, store=Store.HEAP, is_incremental=False)
-            settings = replace(settings, interval_ms=None)
+            choice = _last_checkpoint_only(choice, is_named=self.identity.is_named)
+            settings = replace(
+                settings, interval_ms=None, retention=CheckpointRetention.RETAIN_ON_CANCELLATION
+            )
             _refuse_savepoint(configuration)
         available = None if graph.batch else HighAvailability.of(configuration)
         if available is not None and choice.checkpoint_directory is None:
@@ -117,9 +121,8 @@ class JobSetup:
             choice,
             configuration,
             None if available is None else self._pointer(available),
-            checkpointing=settings.interval_ms is not None,
+            checkpointing=settings.interval_ms is not None or (graph.batch and graph.commits),
             commits=graph.commits,
-            batch=graph.batch,
         )
         return JobManager(
             JobParameters(
@@ -146,7 +149,6 @@ class JobSetup:
         *,
         checkpointing: bool,
         commits: bool,
-        batch: bool,
     ) -> tuple[CompletedCheckpointStore, str | None]:
         """Return the job's checkpoints, and the file that says that it has finished already."""
         storage = self._storage(choice)
@@ -163,7 +165,7 @@ class JobSetup:
         if marker is not None and self._has_finished(marker):
             store.recover()
             return store, marker.url
-        if self.identity.resume and not batch:
+        if self.identity.resume:
             self._recover(store, commits=commits)
         path = configuration.get(execution.SAVEPOINT_PATH)
         if path is not None and store.latest is None:
@@ -257,6 +259,27 @@ def _compiler_options(configuration: Configuration) -> CompilerOptions:
         mode=configuration.get(execution.RUNTIME_MODE),
         auto_generate_uids=configuration.get(execution_options.AUTO_GENERATE_UIDS),
         generic_types=configuration.get(execution_options.GENERIC_TYPES),
+    )
+
+
+def _last_checkpoint_only(choice: BackendChoice, *, is_named: bool) -> BackendChoice:
+    """Return what BATCH mode uses: one key at a time on the heap, as in Flink.
+
+    There is no checkpoint but the last one, which holds what sinks are about to commit. Who starts
+    the job again by its name finds it, and not those that it took in STREAMING mode.
+    """
+    choice = replace(choice, store=Store.HEAP, is_incremental=False)
+    if choice.storage is StorageKind.CUSTOM:
+        return choice
+    root = choice.checkpoint_directory
+    keeps = is_named and root is not None
+    return replace(
+        choice,
+        storage=StorageKind.FILE_SYSTEM if keeps else StorageKind.JOB_MANAGER,
+        checkpoint_directory=join(root, "batch") if keeps and root is not None else None,
+        max_state_size_bytes=_UNLIMITED,
+        frame_size_bytes=_UNLIMITED,
+        memory_size_bytes=_UNLIMITED,
     )
 
 

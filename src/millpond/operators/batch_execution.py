@@ -219,8 +219,8 @@ class _SortedInput(Operator):
         backend = self._backend
         if backend is None:
             return
-        if backend.has_timers():
-            self._fire_timers(backend)
+        # Without a timer too: sessions that an operator holds outside the state have none.
+        self._fire_timers(backend)
         self._out.end_key()
         backend.forget()
 

@@ -24,7 +24,7 @@ _BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
 _WRITER_STATES = ListStateDescriptor("sink-writer-states", _BYTES)
 _logger = logging.getLogger(__name__)
 _TRIES = 3
-"""How often the last commit of a job without checkpoints is tried: nobody else can repeat it."""
+"""How often a STREAMING job without checkpoints tries its last commit: nobody else repeats it."""
 
 _COMMITTABLES = ListStateDescriptor("sink-committables", _BYTES)
 

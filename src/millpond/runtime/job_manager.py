@@ -121,7 +121,7 @@ class JobManager:
             self._send,
             self._fail,
             lambda: self._cancel(JobStatus.CANCELED),
-            checkpointing=parameters.checkpointing_enabled,
+            checkpointing=parameters.ends_with_checkpoint,
         )
 
     @property
@@ -326,7 +326,7 @@ class JobManager:
                     parameters.configuration,
                     parameters.backend,
                     self._failures.attempt,
-                    parameters.checkpointing_enabled,
+                    parameters.ends_with_checkpoint,
                     restore,
                 )
             )

@@ -34,3 +34,8 @@ class JobParameters:
     def checkpointing_enabled(self) -> bool:
         """Whether checkpoints are taken periodically."""
         return self.settings.interval_ms is not None
+
+    @property
+    def ends_with_checkpoint(self) -> bool:
+        """Whether sinks commit what a last checkpoint holds, so that a commit can be repeated."""
+        return self.checkpointing_enabled or (self.graph.batch and self.graph.commits)

@@ -29,14 +29,14 @@ class FailsLate(KeyedProcessFunction):
         yield f"{value[0]} {value[1]}"
 
 
-def run(sink, backend, parallelism):
+def run(sink, backend, parallelism, attempts=2):
     configuration = Configuration()
     for key, value in {
         "execution.runtime-mode": "BATCH",
         "millpond.batch-size": "10",
         "state.backend.type": backend,
         "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": "2",
+        "restart-strategy.fixed-delay.attempts": str(attempts),
         "restart-strategy.fixed-delay.delay": "1 ms",
     }.items():
         configuration.set_string(key, value)
@@ -68,6 +68,24 @@ def test_a_step_that_fails_is_repeated_without_repeating_results(step):
     ledger = Ledger(fail)
     run(LedgerSink(ledger), "hashmap", 2)
     assert not failures
+    assert sorted(ledger.committed) == EXPECTED
+
+
+@pytest.mark.parametrize("step", ["commit", "committed"])
+def test_a_commit_that_fails_half_way_again_and_again_repeats_nothing(step):
+    """Transactions of some subtasks are committed when that of another fails."""
+    failed, passed = [], []
+
+    def fail(name, transaction):
+        if name == step:
+            passed.append(transaction)
+            if len(passed) > 1 and len(failed) < 2:
+                failed.append(transaction)
+                raise OSError("the database is away")
+
+    ledger = Ledger(fail)
+    run(LedgerSink(ledger), "hashmap", 4, attempts=3)
+    assert len(failed) == 2
     assert sorted(ledger.committed) == EXPECTED
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from millpond.clock import ManualClock
 from millpond.common import Configuration, Types, WatermarkStrategy
+from millpond.common.time import Time
 from millpond.common.watermark_strategy import TimestampAssigner
 from millpond.datastream import (
     OutputTag,
@@ -22,6 +23,11 @@ from millpond.datastream.functions import (
     SourceFunction,
 )
 from millpond.datastream.state import MapStateDescriptor, ValueStateDescriptor
+from millpond.datastream.window import (
+    EventTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
 from millpond.engines.embedded import EmbeddedEngine
 from millpond.errors import CheckpointError, ConfigurationError, InvalidProgramError
 from millpond.state.heap.backend import HeapKeyedStateBackend
@@ -74,6 +80,24 @@ class Ending(Endless):
 )
 def test_rolling_aggregates_give_their_last_result_only(env, aggregate, expected):
     assert list(aggregate(keyed(env)).execute_and_collect()) == expected
+
+
+@pytest.mark.parametrize(
+    "assigner",
+    [
+        EventTimeSessionWindows.with_gap(Time.milliseconds(10)),
+        TumblingEventTimeWindows.of(Time.milliseconds(10)),
+        SlidingEventTimeWindows.of(Time.milliseconds(10), Time.milliseconds(10)),
+    ],
+    ids=["sessions", "tumbling", "sliding"],
+)
+def test_windows_of_every_kind_fire_at_the_end_of_each_key(env, assigner):
+    """Whether an operator keeps them in the state, with timers, or outside of it."""
+    source = CollectionSource(PAIRS, [0, 0, 1, 100, 2])
+    stream = env.from_source(source, WatermarkStrategy.for_monotonous_timestamps(), "pairs", PAIR)
+    windows = stream.key_by(lambda pair: pair[0], Types.STRING()).window(assigner)
+    sums = windows.reduce(lambda a, b: (a[0], a[1] + b[1]))
+    assert list(sums.execute_and_collect()) == [("a", 2), ("a", 4), ("b", 4), ("c", 5)]
 
 
 def test_automatic_is_batch_only_when_every_source_ends(env):

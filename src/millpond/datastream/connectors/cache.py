@@ -34,8 +34,8 @@ _COUNT = struct.Struct(">I?")
 class CacheSink(Sink):
     """Writes a file for each subtask, under another name until the subtask's input has ended.
 
-    A job that starts anew replaces the files of its earlier attempts. `name` is that of the
-    operator whose records these are, for errors.
+    A job that starts anew replaces the files of its earlier attempts; one that goes on from its end
+    keeps them. `name` is that of the operator whose records these are, for errors.
     """
 
     def __init__(self, directory: str, type_info: TypeInformation | None, name: str) -> None:
@@ -44,13 +44,28 @@ class CacheSink(Sink):
         self._name = name
 
     def create_writer(self, context: SinkWriterContext, restored: Sequence[Any]) -> SinkWriter:
-        """Open the file of one subtask."""
+        """Open the file of one subtask, unless it was written before."""
+        if restored:
+            return _Written()
         return _Writer(Path(self._directory), context, self._type_info, self._name)
 
     def commit(self, committables: Sequence[Committable]) -> None:
         """Give files their names."""
         for written, name in committables:
-            Path(self._directory, written).replace(Path(self._directory, name))
+            # What is not there has its name already.
+            with suppress(FileNotFoundError):
+                Path(self._directory, written).replace(Path(self._directory, name))
+
+
+@final
+class _Written(SinkWriter):
+    """The file is complete; nothing comes any more."""
+
+    def write(self, values: list[Any], timestamps: list[int] | None) -> None:
+        raise AssertionError(values)
+
+    def snapshot(self, checkpoint_id: int) -> list[Any]:
+        return [True]
 
 
 @final
@@ -63,6 +78,7 @@ class _Writer(SinkWriter):
         operator: str,
     ) -> None:
         self._operator = operator
+        self._is_written = False
         self._name = f"{context.subtask_index:05}"
         self._path = directory / f".{self._name}-{context.attempt}"
         self._encode = coder_for(type_info).encode
@@ -100,11 +116,15 @@ class _Writer(SinkWriter):
         )
 
     def prepare_commit(self, *, end_of_input: bool) -> list[Committable]:
-        if not end_of_input:
+        if not end_of_input or self._is_written:
             return []
         self.write([], None)
         self.close()
+        self._is_written = True
         return [[self._path.name, self._name]]
+
+    def snapshot(self, checkpoint_id: int) -> list[Any]:
+        return [True] if self._is_written else []
 
     def close(self) -> None:
         # What could not be flushed was reported by `write`.

@@ -214,10 +214,6 @@ class HeapKeyedStateBackend(KeyedStateBackend):
         for timers in self._timers.values():
             timers.queue.table.merge()
 
-    def has_timers(self) -> bool:
-        """Tell whether any timer is set. O(queues)."""
-        return any(timers.queue.table.active for timers in self._timers.values())
-
     def last_timer(self, domain: str) -> int | None:
         """Return the largest timestamp of all timers of a domain, or None. O(timers)."""
         return max(
@@ -233,8 +229,8 @@ class HeapKeyedStateBackend(KeyedStateBackend):
     def forget(self) -> None:
         """Drop every entry and timer; what is registered stays so.
 
-        For BATCH execution, which keeps one key at a time. Only for a backend that takes no
-        snapshots and is not incremental.
+        For BATCH execution, which keeps one key at a time. Only for a backend that is not
+        incremental and takes no snapshot before all keys are forgotten.
         """
         for registered in self._states.values():
             registered.table.active.clear()
