@@ -74,14 +74,14 @@ class SnapshotPreparation:
             self._deadline = now + self._longest_seconds
         worked = now - self._slice_ended
         length = min(_USUAL_SLICE_SECONDS, max(_SHORTEST_SLICE_SECONDS, worked))
-        is_behind = False
-        while now < started + (_LONGEST_SLICE_SECONDS if is_behind else length):
-            wants_more = None if now >= self._deadline else next(steps, None)
-            if wants_more is None:
+        while True:
+            is_behind = None if now >= self._deadline else next(steps, None)
+            now = monotonic()
+            if is_behind is None:
                 self._is_prepared = True
                 break
-            is_behind = wants_more
-            now = monotonic()
+            if now >= started + (_LONGEST_SLICE_SECONDS if is_behind else length):
+                break
         self._slice_ended = now
         return self._is_prepared
 
