@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from millpond.common import Configuration, Time, Types, WatermarkStrategy
 from millpond.datastream import StreamExecutionEnvironment
+from millpond.datastream.aggregations import Aggregations, count, sum_of
 from millpond.datastream.connectors.collection import CollectionSource
 from millpond.datastream.functions import (
     KeyedCoProcessFunction,
@@ -33,6 +34,7 @@ records = st.lists(
     st.tuples(st.sampled_from("abcd"), st.integers(0, 9), st.integers(-30, 60)), max_size=30
 ).map(lambda rows: sorted(rows, key=lambda row: row[2]))
 ROW = Types.TUPLE([Types.STRING(), Types.INT(), Types.LONG()])
+COUNTED = Types.TUPLE([Types.LONG(), Types.LONG()])
 
 
 class Kept(KeyedProcessFunction):
@@ -116,6 +118,8 @@ def results(rows, others, options, parallelism):
         largest.map(str)
         .window_all(tumbling)
         .reduce(lambda a, b: "|".join(sorted([*a.split("|"), *b.split("|")]))),
+        one.window(tumbling).aggregate(Aggregations(count(), sum_of(1)), output_type=COUNTED),
+        two.window(sessions).aggregate(Aggregations(count(), sum_of(1)), output_type=COUNTED),
         one.interval_join(two).between(-5, 5).process(Pair(), Types.STRING()),
     ]
     everything = streams[0].union(*(stream.map(str, Types.STRING()) for stream in streams[1:]))
