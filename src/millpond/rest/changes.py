@@ -7,6 +7,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.rest.call import Call, HttpError, hexadecimal
+from millpond.rest.java_throwable import serialized_throwable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,9 +149,10 @@ class Changes:
 
 def _cause(error: BaseException) -> dict[str, str]:
     kind = type(error)
+    class_name = f"{kind.__module__}.{kind.__qualname__}"
+    text = "".join(traceback.format_exception_only(error)).rstrip()
     return {
-        "class": f"{kind.__module__}.{kind.__qualname__}",
-        "stack-trace": "".join(traceback.format_exception_only(error)).rstrip(),
-        # Nobody is to deserialize what comes from a socket; Flink's clients read the text.
-        "serialized-throwable": "",
+        "class": class_name,
+        "stack-trace": text,
+        "serialized-throwable": serialized_throwable(class_name, str(error), text),
     }

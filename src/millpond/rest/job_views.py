@@ -90,6 +90,7 @@ def jobs_overview(reports: Iterable[Report]) -> dict[str, Any]:
                 "state": report["status"],
                 "last-modification": max(report["status_times"].values()),
                 "tasks": {"total": sum(tasks.values()), **tasks},
+                "pending-operators": 0,
             }
         )
     return {"jobs": found}
@@ -114,6 +115,7 @@ def job(report: Report) -> dict[str, Any]:
         "timestamps": timestamps,
         "vertices": vertices,
         "status-counts": counts,
+        "pending-operators": 0,
         "plan": plan(report)["plan"],
     }
 

@@ -195,12 +195,12 @@ def test_two_jobs_to_their_ends(machine, tmp_path):
     body = {"targetDirectory": (tmp_path / "savepoints").as_uri()}
     _, begun = machine.ask(f"{base}/stop", "POST", body, token=True)
     Savepoint.open(finish(machine, f"{base}/savepoints/{begun['request-id']}")["location"])
-    assert levels.wait(30) == 0
+    assert levels.wait(120) == 0
     machine.wait(lambda: machine.jobs()["levels"]["state"] == "FINISHED")
     assert machine.ask(f"{base}?mode=cancel", "PATCH", token=True)[0] == 409
     assert machine.ask("/overview")[1]["jobs-failed"] == 1
     dashboard.send_signal(signal.SIGINT)
-    assert dashboard.wait(30) == 0
+    assert dashboard.wait(60) == 0
 
 
 def finish(machine, path):
@@ -226,7 +226,7 @@ def test_cancelled_and_killed(machine):
     killed.kill()
     machine.wait(lambda: machine.jobs()["cancelled"]["state"] == "CANCELED")
     machine.wait(lambda: machine.jobs()["killed"]["state"] == "SUSPENDED")
-    assert cancelled.wait(30) != 0
+    assert cancelled.wait(120) != 0
     job_id = machine.jobs()["killed"]["jid"]
     _, exceptions = machine.ask(f"/jobs/{job_id}/exceptions")
     assert "ended without a word" in exceptions["root-exception"]

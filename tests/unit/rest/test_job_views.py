@@ -82,6 +82,7 @@ def test_jobs(site):
         "duration": 8_000,
         "state": "RUNNING",
         "last-modification": 1_500,
+        "pending-operators": 0,
     }
     assert tasks == {"total": 3} | {
         state.lower(): {"RUNNING": 2, "FINISHED": 1}.get(state, 0) for state in STATES
@@ -109,6 +110,7 @@ def test_a_job(site):
             "CREATED": 1_000,
             "RUNNING": 1_500,
         },
+        "pending-operators": 0,
         "status-counts": {state: int(state in {"RUNNING", "FINISHED"}) for state in STATES},
     }
     source, count = vertices
