@@ -301,6 +301,27 @@ def test_a_writer_waits_for_the_thread_that_makes_the_links(harness: BackendHarn
     _check(harness.create([handle]), range(20))
 
 
+def test_reads_go_on_while_the_links_are_made(harness: BackendHarness) -> None:
+    backend = harness.create()
+    _fill(backend, range(2000))
+    snapshot = harness.start_snapshot(backend)
+    family = backend.database.column_family("python-state-value")
+    row_key = state_of(backend, VALUE).composite_key(7)
+    with ThreadPoolExecutor(1) as executor:
+        writing = executor.submit(snapshot.write)
+        reads = 0
+        while not writing.done() or reads < 100:
+            assert family.get(row_key) is not None
+            cursor = family.cursor()
+            assert len(cursor.read(5)) == 5
+            cursor.close()
+            reads += 1
+        handle = writing.result(10)
+    snapshot.release()
+    assert snapshot.stopped_seconds == 0
+    _check(harness.create([handle]), range(2000))
+
+
 def test_links_that_fail_fail_the_snapshot_and_not_who_writes(harness: BackendHarness) -> None:
     backend = harness.create()
     _fill(backend, range(20))
