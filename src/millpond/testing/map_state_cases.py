@@ -136,6 +136,47 @@ class MapStateCases:
                 state.items().remove()
             assert not state.is_empty()
 
+    def test_short_maps_changed_while_iterating(self, harness: BackendHarness) -> None:
+        """The same for ten entries, in each form, beside a loop in a loop and another key's map."""
+        backend = harness.create()
+        state = state_of(backend, MapStateDescriptor("m", Types.LONG(), Types.LONG()))
+        for is_written in (False, True):
+            for key in (1, 2):
+                with at_key(backend, key):
+                    state.put_all(dict.fromkeys(range(10), 0))
+            if is_written:
+                backend = harness.restored(backend)
+                state = state_of(backend, MapStateDescriptor("m", Types.LONG(), Types.LONG()))
+            with at_key(backend, 1):
+                pairs, keys, values = state.items(), state.keys(), state.values()
+                order = list(state)
+            for change in range(3):
+                with at_key(backend, 2):
+                    state.put(change, 9)
+                with at_key(backend, 1):
+                    assert next(pairs) == (order[change], 0)
+                    assert next(keys) == order[change]
+                    assert next(values) == 0
+                    keys.remove()
+                    state.put(order[change + 5], 7)
+                    state.put(100 + change, 1)
+            with at_key(backend, 1):
+                assert list(state.keys())[-3:] == [100, 101, 102]
+                state.remove(order[9])
+                assert list(pairs) == [(order[n], 7 if 5 <= n < 8 else 0) for n in range(3, 9)]
+                assert list(values) == [0, 0, 7, 7, 7, 0]
+                seen = []
+                for key in keys:
+                    seen.append(key)
+                    state.clear()
+                    state.put(order[8], 8)
+                assert seen == [order[3], order[8]]
+                assert list(state.items()) == [(order[8], 8)]
+                state.clear()
+            with at_key(backend, 2):
+                changed = {0: 9, 1: 9, 2: 9}
+                assert dict(state.items()) == dict.fromkeys(range(10), 0) | changed
+
     def test_map_state_changed_while_iterating(self, harness: BackendHarness) -> None:
         """Entries that are gone are skipped; values are those of now."""
         backend = harness.create()

@@ -209,19 +209,38 @@ class StateStoreMachine(RuleBasedStateMachine):
             self._state(backend, "map").remove(map_key)
         self._forget(key, {map_key})
 
-    @rule(key=_KEYS, removed=st.sets(_MAP_KEYS))
-    def iterate_over_map(self, key: int, removed: set[str]) -> None:
-        """Iterate over a map and remove some entries meanwhile."""
+    @rule(
+        key=_KEYS,
+        removed=st.sets(_MAP_KEYS),
+        changed=st.dictionaries(_MAP_KEYS, _NUMBERS),
+        gone=st.sets(_MAP_KEYS),
+    )
+    def iterate_over_map(
+        self, key: int, removed: set[str], changed: dict[str, int], gone: set[str]
+    ) -> None:
+        """Iterate over a map; change it at the first step, and remove some entries meanwhile."""
         backend = self._backend(key)
-        seen = {}
+        before = dict(self._model.entries.get(("map", key, None), {}))
+        seen: dict[str, Any] = {}
         with at_key(backend, key):
-            entries = self._state(backend, "map").items()
+            state = self._state(backend, "map")
+            entries = state.items()
             for map_key, value in entries:
+                assert value == (changed if seen else before).get(map_key, before[map_key])
+                if not seen:
+                    state.put_all(changed)
+                    for other in gone - {map_key}:
+                        state.remove(other)
+                    gone = gone - {map_key}
                 seen[map_key] = value
                 if map_key in removed:
                     entries.remove()
-        assert seen == self._model.entries.get(("map", key, None), {})
-        self._forget(key, removed)
+        if seen:
+            assert set(seen) == set(before) - gone
+            self._model.entries[("map", key, None)] = {**before, **changed}
+            self._forget(key, gone | removed & set(seen))
+        else:
+            assert not before
 
     def _forget(self, key: int, removed: set[str]) -> None:
         entries = self._model.entries.get(("map", key, None), {})

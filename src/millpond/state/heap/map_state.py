@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from millpond.datastream.state import MapState
 from millpond.errors import SerializationError, StateTypeError
 from millpond.state.contract.declared_type import encoder_error, fits, key_form
-from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
+from millpond.state.contract.map_iterator import (
+    ABSENT,
+    MapStateIterator,
+    ShortMapIterator,
+    Walks,
+)
 from millpond.state.heap.state import HeapState
 
 if TYPE_CHECKING:
@@ -18,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ("HeapMapState",)
 
+_SHORT_MAP: Final = 1024
+
 
 @final
 class HeapMapState(HeapState, MapState[Any, Any]):
     """Entries of the user's keys and values; never an empty dictionary."""
 
-    __slots__ = ("_fits_key", "_fits_value", "_key_coder", "_key_form")
+    __slots__ = ("_fits_key", "_fits_value", "_key_coder", "_key_form", "_walks")
 
     def __init__(
         self, definition: StateDefinition, table: HeapTable, backend: KeyedStateBackend
@@ -35,6 +43,7 @@ class HeapMapState(HeapState, MapState[Any, Any]):
         self._fits_key = fits(self._key_coder)
         self._key_form = key_form(self._key_coder)
         self._fits_value = fits(definition.value_coder)
+        self._walks = Walks()
 
     def get(self, key: Any) -> Any:
         """Return a key's value, None if there is none."""
@@ -50,6 +59,8 @@ class HeapMapState(HeapState, MapState[Any, Any]):
         if value is not None and self._fits_value is not None and not self._fits_value(value):
             value = self.admit(value, self.definition.value_coder, "map value")
         address = self._scope.current_key
+        if self._walks.under_way:
+            self._walks.outdate(address)
         entries = self._entries.get(address)
         try:
             if entries is None:
@@ -71,10 +82,26 @@ class HeapMapState(HeapState, MapState[Any, Any]):
         """Remove a key; nothing happens if it is not there."""
         if self._key_form is not None:
             key = self._key_form(key)
-        address = self._scope.current_key
-        entries = self._entries.get(address)
+        self.remove_at(self._scope.current_key, key)
+
+    def entry_at(self, slot: Any, key: Any) -> Any:
+        """Return a key's value in the map of a slot, or ABSENT."""
+        entries = self._entries.get(slot)
+        return ABSENT if entries is None else entries.get(key, ABSENT)
+
+    def remove_at(self, slot: Any, key: Any) -> None:
+        """Remove a key from the map of a slot; nothing happens if it is not there."""
+        if self._walks.under_way:
+            self._walks.outdate(slot)
+        entries = self._entries.get(slot)
         if entries is not None and entries.pop(key, ABSENT) is not ABSENT and not entries:
-            self._entries.pop(address, None)
+            self._entries.pop(slot, None)
+
+    def remove_entry(self, key: Any) -> None:
+        """Remove a whole map."""
+        if self._walks.under_way:
+            self._walks.outdate(key)
+        super().remove_entry(key)
 
     def contains(self, key: Any) -> bool:
         """Return whether a key has a value other than None, as PyFlink does."""
@@ -92,8 +119,8 @@ class HeapMapState(HeapState, MapState[Any, Any]):
         """Iterate over the values; the iterator can `remove()`."""
         return self._iterate(_value)
 
-    def __iter__(self) -> MapStateIterator:
-        return self._iterate(_key)
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._iterate(_key))
 
     def is_empty(self) -> bool:
         """Return whether there is no entry."""
@@ -101,22 +128,20 @@ class HeapMapState(HeapState, MapState[Any, Any]):
 
     def _iterate(self, shape: Callable[[Any, Any], Any]) -> MapStateIterator:
         # The iterator stays with the key and namespace of now, whatever is current later.
-        address = self._scope.current_key
-        tables = self
-
-        def lookup(key: Any) -> Any:
-            entries = tables._entries.get(address)
-            return ABSENT if entries is None else entries.get(key, ABSENT)
-
-        def remove(key: Any) -> None:
-            entries = tables._entries.get(address)
-            if entries is not None:
-                entries.pop(key, None)
-                if not entries:
-                    tables._entries.pop(address, None)
-
-        entries = self._entries.get(address)
-        return MapStateIterator(() if entries is None else list(entries), lookup, remove, shape)
+        slot = self._scope.current_key
+        entries = self._entries.get(slot)
+        if entries is None:
+            keys, results = [], []
+        elif len(entries) > _SHORT_MAP:
+            lookup, remove = partial(self.entry_at, slot), partial(self.remove_at, slot)
+            return MapStateIterator(list(entries), lookup, remove, shape)
+        else:
+            keys = list(entries)
+            if shape is _pair:
+                results = list(entries.items())
+            else:
+                results = list(entries.values()) if shape is _value else keys[:]
+        return self._walks.add(ShortMapIterator(keys, results, self, slot, shape))
 
     def _refuse_unhashable(self, key: Any, error: TypeError) -> NoReturn:
         raise encoder_error(

@@ -18,7 +18,11 @@ from millpond.state.rocksdb.column_family import ColumnFamily
 from millpond.state.rocksdb.cursor import ClosedObject, Cursor, prefix_end
 from millpond.state.rocksdb.database_error import is_write_stall, store_error
 from millpond.state.rocksdb.deferred_links import DeferredLinks
-from millpond.state.rocksdb.native_options import column_family_options, database_options
+from millpond.state.rocksdb.native_options import (
+    UPPER_FILTER_BITS,
+    column_family_options,
+    database_options,
+)
 from millpond.state.rocksdb.options_file import read_options_file
 from millpond.state.rocksdb.settings import (
     ColumnFamilySettings,
@@ -46,6 +50,8 @@ DEFAULT_COLUMN_FAMILY: Final = "default"
 _FIRST_STALL_PAUSE_SECONDS: Final = 0.001
 _LONGEST_STALL_PAUSE_SECONDS: Final = 0.05
 _LONGEST_STALL_SECONDS: Final = 300.0
+# Filters of all keys of a family would take this part of the cache; most keys have none.
+_FILTER_SHARE: Final = 8
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _left_to_the_parent: list[object] = []
@@ -179,6 +185,8 @@ class Database:
         for name in self._family_settings:
             self._attach(name)
         self._check_effective_options()
+        for name, family in self._families.items():
+            self._bound_filters(family, self._family_settings[name])
         _open_databases.add(self)
 
     def _check_families_named(self) -> None:
@@ -246,7 +254,14 @@ class Database:
         except Exception as error:
             raise store_error(error, f"creating column family '{name}'", self.path) from error
         self._family_settings[name] = settings
-        return self._attach(name)
+        family = self._attach(name)
+        self._bound_filters(family, settings)
+        return family
+
+    def _bound_filters(self, family: ColumnFamily, settings: ColumnFamilySettings) -> None:
+        if self._buffers is not None and settings.has_upper_filters(shared_memory=True):
+            share_bytes = self._buffers.capacity_bytes // _FILTER_SHARE
+            family.bound_filters(share_bytes * 8 // UPPER_FILTER_BITS)
 
     def drop_column_family(self, name: str) -> None:
         """Drop a family and its rows."""

@@ -24,6 +24,7 @@ _CACHED_ELEMENTS: Final = 1024
 _ELEMENT_BYTES: Final = 64
 _LIST_ELEMENTS: Final = 4
 _PIECE_ROWS: Final = 512
+_SHORT_READ_ROWS: Final = 64
 
 
 @final
@@ -150,17 +151,21 @@ class RocksDBListState(RocksDBState, ListState[Any]):
 
     def _load(self, slot: Any) -> list[Any] | Cursor:
         """Return the stored elements, or a cursor if they are many."""
-        composite_key = self.composite_key(slot)
-        cursor = self._family.cursor(composite_key, prefix_end(composite_key))
-        elements: list[Any] = []
-        try:
+        start = self.composite_key(slot)
+        end = prefix_end(start)
+        rows = self._family.read(start, end, _SHORT_READ_ROWS)
+        elements: list[Any] = self._decode(rows[0][1]) if rows else []
+        for _, row in rows[1:]:
+            elements += self._decode(row)
+        if len(elements) > _CACHED_ELEMENTS:
+            return self._family.cursor(start, end)
+        if len(rows) == _SHORT_READ_ROWS:
+            cursor = self._family.cursor(rows[-1][0] + b"\0", end)
             for _, row in cursor.rows():
                 elements += self._decode(row)
                 if len(elements) > _CACHED_ELEMENTS:
                     return cursor
-        finally:
-            if len(elements) <= _CACHED_ELEMENTS:
-                cursor.close()
+            cursor.close()
         # Only what is clean may be dropped here: the caller holds the tail of this list.
         self._loaded += len(elements) + _LIST_ELEMENTS
         if self._loaded > self.cache_entries:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from millpond.datastream.state import MapState
-from millpond.errors import FormatError, SerializationError, StateTypeError
-from millpond.state.contract.declared_type import encoder_error, fits, key_form
-from millpond.state.contract.map_iterator import ABSENT, MapStateIterator
+from millpond.state.contract.map_iterator import (
+    ABSENT,
+    MapStateIterator,
+    ShortMapIterator,
+    Walks,
+)
 from millpond.state.rocksdb.database import prefix_end
-from millpond.state.rocksdb.state import MISSING, RocksDBState, delete_rows
+from millpond.state.rocksdb.map_rows import MapRows, first_of_pair, merged
+from millpond.state.rocksdb.state import MISSING, delete_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ("RocksDBMapState",)
 
-_INT: Final = struct.Struct(">i")
 _SHORT_MAP: Final = 64
 
 # Entries of a map that are written back in one go; the stop that this causes takes about 1 ms.
@@ -39,12 +42,13 @@ class _Part(NamedTuple):
 
 
 @final
-class RocksDBMapState(RocksDBState, MapState[Any, Any]):
+class RocksDBMapState(MapRows, MapState[Any, Any]):
     """Entries of the user's keys and values, iterated in the order of the keys' bytes.
 
     `_dirty` and `_clean` map a slot to what is known of its entries, ABSENT for none: what is not
     in the database yet, and what is there. The stored rows of slots in `_cleared` are void. Of
-    slots in `_complete` every stored entry is in `_clean`, so that short maps need no scan.
+    slots in `_complete` every stored entry is in `_clean`, so that short maps need no scan. So many
+    of a slot's first entries in `_dirty` as `_ordered` says are in the order of their bytes.
     """
 
     __slots__ = (
@@ -52,30 +56,24 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         "_cleared",
         "_complete",
         "_dirty",
-        "_fits_key",
-        "_fits_value",
         "_flushes",
-        "_key_coder",
-        "_key_form",
         "_operations",
+        "_ordered",
+        "_walks",
     )
 
     def __init__(
         self, definition: StateDefinition, family: ColumnFamily, backend: KeyedStateBackend
     ) -> None:
         super().__init__(definition, family, backend)
-        if definition.map_key_coder is None:
-            raise StateTypeError("A map state needs a type of keys.", state=definition.name)
-        self._key_coder = definition.map_key_coder
-        self._fits_key = fits(self._key_coder)
-        self._key_form = key_form(self._key_coder)
-        self._fits_value = fits(definition.value_coder)
         self._dirty: dict[Any, _Entries] = {}
         self._clean: dict[Any, _Entries] = {}
         self._cleared: dict[Any, None] = {}
         self._complete: dict[Any, bool] = {}
+        self._ordered: dict[Any, int] = {}
         self._operations = 0
         self._flushes = 0
+        self._walks = Walks()
 
     def get(self, key: Any) -> Any:
         """Return a key's value, None if there is none."""
@@ -97,6 +95,8 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         if value is not None and self._fits_value is not None and not self._fits_value(value):
             value = self.admit(value, self.definition.value_coder, "map value")
         slot = self._scope.current_key
+        if self._walks.under_way:
+            self._walks.outdate(slot)
         entries = self._dirty.get(slot)
         try:
             if entries is None:
@@ -121,7 +121,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         """Remove a key; nothing happens if it is not there."""
         if self._key_form is not None:
             key = self._key_form(key)
-        self._remove(self._scope.current_key, key)
+        self.remove_at(self._scope.current_key, key)
 
     def contains(self, key: Any) -> bool:
         """Return whether a key has a value other than None, as PyFlink does."""
@@ -130,7 +130,10 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
     def clear(self) -> None:
         """Remove the entries of the current key and namespace; the rows go at the next flush."""
         slot = self._scope.current_key
+        if self._walks.under_way:
+            self._walks.outdate(slot)
         self._dirty.pop(slot, None)
+        self._ordered.pop(slot, None)
         self._clean.pop(slot, None)
         self._complete.pop(slot, None)
         self._cleared[slot] = None
@@ -169,37 +172,48 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         """Iterate over the values; the iterator can `remove()`."""
         return self._iterate(_value)
 
-    def __iter__(self) -> MapStateIterator:
-        return self._iterate(_key)
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._iterate(_key))
 
     def _iterate(self, shape: Callable[[Any, Any], Any]) -> MapStateIterator:
         slot = self._scope.current_key
         stored = self._short(slot)
-        keys: Iterable[Any]
         if stored is None:
-            stored = {}
-            keys = self._keys_of_long(slot, stored)
+            return self._iterate_long(slot, shape)
+        keys, values = self._short_entries(slot, stored)
+        if shape is _pair:
+            results = list(zip(keys, values, strict=True))
         else:
-            keys = self._keys_of_short(slot, stored)
+            results = values if shape is _value else keys[:]
+        return self._walks.add(ShortMapIterator(keys, results, self, slot, shape))
+
+    def _iterate_long(self, slot: Any, shape: Callable[[Any, Any], Any]) -> MapStateIterator:
+        stored: _Entries = {}
         flushes = self._flushes
 
         def lookup(key: Any) -> Any:
-            now = self._dirty.get(slot)
-            if now is not None:
-                value = now.get(key, MISSING)
-                if value is not MISSING:
-                    return value
-            if self._flushes == flushes and slot not in self._cleared:
+            if (
+                self._flushes == flushes
+                and slot not in self._cleared
+                and key not in self._dirty.get(slot, ())
+            ):
                 # What was read is still what is in the database.
                 value = stored.get(key, MISSING)
                 if value is not MISSING:
                     return value
-            return self._load(slot, key)
+            return self.entry_at(slot, key)
 
-        def remove(key: Any) -> None:
-            self._remove(slot, key)
+        keys = self._keys_of_long(slot, stored)
+        return MapStateIterator(keys, lookup, partial(self.remove_at, slot), shape)
 
-        return MapStateIterator(keys, lookup, remove, shape)
+    def entry_at(self, slot: Any, key: Any) -> Any:
+        """Return a key's value in the map of a slot, or ABSENT."""
+        entries = self._dirty.get(slot)
+        if entries is not None:
+            value = entries.get(key, MISSING)
+            if value is not MISSING:
+                return value
+        return self._load(slot, key)
 
     def _short(self, slot: Any) -> _Entries | None:
         """Return what is stored for a slot in the order of the rows; None if that is much.
@@ -216,28 +230,45 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
                 self._complete[slot] = True
             return known
         prefix = self.composite_key(slot)
-        cursor = self._family.cursor(prefix, prefix_end(prefix))
-        try:
-            rows = cursor.read(_SHORT_MAP + 1)
-        finally:
-            cursor.close()
+        rows = self._family.read(prefix, prefix_end(prefix), _SHORT_MAP + 1)
         if len(rows) > _SHORT_MAP:
             return None
-        decode_key, decode_value, start = self._decode_key, self._decode_value, len(prefix)
-        found = {decode_key(key, start): decode_value(row) for key, row in rows}
+        decode_key, decode_value, start = self._decode_map_key, self._decode_row, len(prefix)
+        try:
+            found = {decode_key(key, start): decode_value(row) for key, row in rows}
+        except Exception as error:
+            raise self.damaged(error) from error
+        before = self._clean.get(slot)
+        if before:
+            # What was known before are these very objects, which may have been handed out.
+            found.update(before)
         self._know_all(slot, found)
-        # What was known before are these very objects, which may have been handed out.
-        return {**found, **self._clean.get(slot, {})}
+        return found
 
-    def _keys_of_short(self, slot: Any, stored: _Entries) -> list[Any]:
-        keys = [key for key, value in stored.items() if value is not ABSENT]
+    def _short_entries(self, slot: Any, stored: _Entries) -> tuple[list[Any], list[Any]]:
+        """Return keys and values in the order of the rows; new lists."""
+        entries = {key: value for key, value in stored.items() if value is not ABSENT}
         changed = self._dirty.get(slot)
-        if not changed:
-            return keys
-        present = {**dict.fromkeys(keys, MISSING), **changed}
-        keys = [key for key, value in present.items() if value is not ABSENT]
-        is_stored = all(stored.get(key, ABSENT) is not ABSENT for key in changed)
-        return keys if is_stored else self._sorted(slot, keys)
+        if changed:
+            if not entries:
+                return self._new_entries(slot, changed)
+            is_stored = all(key in entries for key in changed)
+            entries = {k: v for k, v in {**entries, **changed}.items() if v is not ABSENT}
+            if not is_stored:
+                keys = self._sorted(slot, entries)
+                return keys, [entries[key] for key in keys]
+        return list(entries), list(entries.values())
+
+    def _new_entries(self, slot: Any, changed: _Entries) -> tuple[list[Any], list[Any]]:
+        """Return the entries of a map of which nothing is stored; keep them in their order."""
+        if self._ordered.get(slot) != len(changed):
+            changed = {key: changed[key] for key in self._sorted(slot, changed)}
+            self._dirty[slot] = changed
+            self._ordered[slot] = len(changed)
+        keys = [key for key, value in changed.items() if value is not ABSENT]
+        if len(keys) == len(changed):
+            return keys, list(changed.values())
+        return keys, [changed[key] for key in keys]
 
     def _keys_of_long(self, slot: Any, scanned: _Entries) -> Iterator[Any]:
         """Return the keys of a slot with many rows; `scanned` has the value of the last one."""
@@ -249,14 +280,10 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
                 removed.add(key)
             else:
                 new.append((self._encode_key(slot, key), key))
-        new.sort(key=_encoded)
+        new.sort(key=first_of_pair)
         cursor = self._family.cursor(prefix, prefix_end(prefix))
-        keys = _merged(new, self._stored(cursor, len(prefix), scanned))
+        keys = merged(new, self._stored(cursor, len(prefix), scanned))
         return (key for key in keys if key not in removed) if removed else keys
-
-    def _sorted(self, slot: Any, keys: Iterable[Any]) -> list[Any]:
-        encoded = sorted([(self._encode_key(slot, key), key) for key in keys], key=_encoded)
-        return [key for _, key in encoded]
 
     def _load(self, slot: Any, key: Any) -> Any:
         """Return the value of a key that `_dirty` knows nothing about."""
@@ -282,11 +309,15 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         entries[key] = value
         return value
 
-    def _remove(self, slot: Any, key: Any) -> None:
+    def remove_at(self, slot: Any, key: Any) -> None:
+        """Remove a key from the map of a slot; nothing happens if it is not there."""
+        if self._walks.under_way:
+            self._walks.outdate(slot)
         entries = self._dirty.get(slot)
         if slot in self._cleared:
             if entries is not None:
                 entries.pop(key, None)
+                self._ordered.pop(slot, None)
             return
         if entries is None:
             entries = self._dirty[slot] = {}
@@ -311,8 +342,11 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
         self._operations += len(stored) + 1
         if self._operations > self.cache_entries:
             return
-        # What is known already are these very objects, which may have been handed out.
-        self._clean[slot] = {**stored, **self._clean.get(slot, {})}
+        known = self._clean.get(slot)
+        if known:
+            # What is known already are these very objects, which may have been handed out.
+            stored = {**stored, **known}
+        self._clean[slot] = stored
         self._complete[slot] = True
 
     def flush(self) -> None:
@@ -366,6 +400,7 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
 
     def write_back(self, parts: Iterable[Any]) -> None:
         """Write the changed entries of some parts."""
+        self._ordered.clear()
         dirty, cleared = self._dirty, self._cleared
         part_dirty: dict[Any, _Entries] = {}
         part_cleared: dict[Any, None] = {}
@@ -421,70 +456,8 @@ class RocksDBMapState(RocksDBState, MapState[Any, Any]):
                 elif known.get(key, MISSING) is not ABSENT:
                     rows.append((prefix + self._encode_key(slot, key), None))
         self._write_rows(rows)
+        self._ordered.clear()
         self._flushes += 1
-
-    def _encode_key(self, slot: Any, key: Any) -> bytes:
-        try:
-            data = self._key_coder.encode(key)
-            return _INT.pack(len(data)) + data
-        except struct.error:
-            self.refuse_size(self._key_of(slot), len(data))
-        except Exception as error:
-            raise self._unfit(error, key) from error
-
-    def _decode_key(self, row: bytes, offset: int) -> Any:
-        try:
-            if _INT.unpack_from(row, offset)[0] != len(row) - offset - 4:
-                raise FormatError("A map key has an impossible length.", bytes=len(row) - offset)
-            return self._key_coder.decode_from(row, offset + 4)[0]
-        except Exception as error:
-            raise self.damaged(error) from error
-
-    def _encode_value(self, slot: Any, value: Any) -> bytes:
-        try:
-            return self.codec.encode_map_value(value)
-        except struct.error:
-            self.refuse_size(self._key_of(slot), 1 << 31)
-        except Exception as error:
-            raise self.unencodable(error, slot, value) from error
-
-    def _decode_value(self, row: bytes) -> Any:
-        try:
-            return self.codec.decode_map_value(row)
-        except Exception as error:
-            raise self.damaged(error) from error
-
-    def _unfit(self, error: Exception, key: Any) -> Exception:
-        return encoder_error(
-            error,
-            self._key_coder,
-            key,
-            state=self.definition.name,
-            operator=self._operator_name,
-            key=self._backend.current_key,
-            part="map key",
-        )
-
-    def _refuse_unhashable(self, key: Any, error: TypeError) -> NoReturn:
-        raise self._unfit(SerializationError("Map keys must be hashable."), key) from error
-
-
-def _merged(new: list[tuple[bytes, Any]], stored: Iterator[tuple[bytes, Any]]) -> Iterator[Any]:
-    """Yield keys in the order of their bytes, those in both once."""
-    position = 0
-    for encoded, key in stored:
-        while position < len(new) and new[position][0] < encoded:
-            yield new[position][1]
-            position += 1
-        if position < len(new) and new[position][0] == encoded:
-            position += 1
-        yield key
-    for _, key in new[position:]:
-        yield key
-
-
-def _encoded(entry: tuple[bytes, Any]) -> bytes:
-    return entry[0]
 
 
 def _pair(key: Any, value: Any) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from millpond.state.rocksdb.options_file import options_from_file
 from millpond.state.rocksdb.settings import CompactionStyle, CompressionType
@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from millpond.state.rocksdb.database import SharedBuffers
     from millpond.state.rocksdb.settings import ColumnFamilySettings, DatabaseSettings
 
-__all__ = ("column_family_options", "database_options")
+__all__ = ("NO_MORE_FILTERS", "UPPER_FILTER_BITS", "column_family_options", "database_options")
+
+UPPER_FILTER_BITS: Final = 10
+"""Bits a key of the filters that all levels but the last one have (decision 0108)."""
+
+NO_MORE_FILTERS: Final = {"block_based_table_factory": "{filter_policy=nullptr}"}
+"""What an open family is told so that new files have no filter."""
+
+_MEMTABLE_FILTER_SHARE: Final = 0.02
 
 
 def database_options(
@@ -64,6 +72,11 @@ def _apply(
     options.set_write_buffer_size(settings.write_buffer_size_bytes)
     options.set_max_write_buffer_number(settings.write_buffer_count)
     options.set_min_write_buffer_number_to_merge(settings.write_buffers_to_merge)
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_FILTER_SHARE)
+    options.set_optimize_filters_for_hits(
+        settings.has_upper_filters(shared_memory=buffers is not None)
+    )
     if settings.arena_block_size_bytes:
         options.set_arena_block_size(settings.arena_block_size_bytes)
     types = [_compression(binding, compression) for compression in settings.compression]
@@ -91,6 +104,8 @@ def _table(binding: Any, settings: ColumnFamilySettings, buffers: SharedBuffers 
             table.set_pin_top_level_index_and_filter(True)
             if bloom_bits is not None:
                 bloom_bits, block_based = 10.0, False
+    if settings.has_upper_filters(shared_memory=buffers is not None):
+        bloom_bits = float(UPPER_FILTER_BITS)
     if bloom_bits is not None:
         table.set_bloom_filter(bloom_bits, block_based)
     return table

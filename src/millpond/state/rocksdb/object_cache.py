@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("ObjectCache",)
+__all__ = ("DUELLING", "ObjectCache")
 
 _GROUPS: Final = 32
 _TRIAL: Final = 0
 _CONTROL: Final = 1
 _FEWEST_MISSES: Final = 4096
+DUELLING: Final = (_GROUPS - 2) << 20
+"""Of `hash((slot,))` only these bits are zero in the slots on trial and in their control."""
 
 
 @final
@@ -57,7 +59,8 @@ class ObjectCache:
     def missed(self, slot: Any, default: Any) -> Any:
         """Return the value of a slot that is not in `clean`, if it is on trial; count a miss.
 
-        Needed only while `is_contested`; afterwards put what the database has into `place`.
+        Needed only while `is_contested`, and of slots on trial or in control (`DUELLING`);
+        afterwards put what the database has into `place`.
         """
         group = _group(slot)
         self.place = self.clean
@@ -86,10 +89,11 @@ class ObjectCache:
             return False
         clean = self.clean
         # These are outdated. What is known to be absent and removed stays: it saves a deletion.
+        fewer, more = (clean, changed) if len(clean) < len(changed) else (changed, clean)
         outdated = [
             slot
-            for slot, old in clean.items()
-            if slot in changed and (old is not None or changed[slot] is not None)
+            for slot in fewer
+            if slot in more and (clean[slot] is not None or changed[slot] is not None)
         ]
         for slot in outdated:
             del clean[slot]

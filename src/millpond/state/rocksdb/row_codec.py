@@ -14,7 +14,7 @@ from millpond.errors import FormatError
 from millpond.state.contract.ttl import TtlCoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from millpond.serialization.coder import Coder
 
@@ -36,9 +36,28 @@ class RowCodec:
 
     Attributes:
         coder: of values, list elements or map values; with TTL a `TtlCoder` of pairs.
+        decode: the value of a chunk that holds one. Raises FormatError if the bytes are no chunk.
+        decode_map_value: the same of a map's value.
+        encode_map_value: a map's value, which may be None, to its row.
     """
 
-    __slots__ = ("_encode", "_head", "_struct_code", "_user_coder", "coder")
+    __slots__ = (
+        "_encode",
+        "_head",
+        "_pack_number",
+        "_size",
+        "_struct_code",
+        "_user_coder",
+        "coder",
+        "decode",
+        "decode_map_value",
+        "encode_map_value",
+    )
+
+    # Attributes in place of methods: numbers have cheaper ones.
+    decode: Callable[[bytes], Any]
+    decode_map_value: Callable[[bytes], Any]
+    encode_map_value: Callable[[Any], bytes]
 
     def __init__(self, coder: Coder) -> None:
         self.coder = coder
@@ -47,6 +66,18 @@ class RowCodec:
         self._head = 4 if self._user_coder is None else 12
         # Numbers of a fixed length are packed and unpacked many at a time.
         self._struct_code = getattr(coder, "struct_code", None)
+        self.decode = self._decode
+        self.decode_map_value = self._decode_map_value
+        self.encode_map_value = self._encode_map_value
+        self._pack_number: Callable[[int, Any], bytes] | None = None
+        if self._struct_code is not None and self._user_coder is None:
+            packer = struct.Struct(f">i{self._struct_code}")
+            self._size = packer.size - _INT.size
+            self._pack_number = packer.pack
+            self.decode = _number_decoder(packer, self._decode)
+            in_map = struct.Struct(f">Bi{self._struct_code}")
+            self.decode_map_value = _map_number_decoder(in_map, self._decode_map_value)
+            self.encode_map_value = _map_number_encoder(in_map, self._encode_map_value)
 
     def encode(self, value: Any) -> bytes:
         """Return the chunk of one value."""
@@ -57,6 +88,9 @@ class RowCodec:
 
     def encode_many(self, values: Iterable[Any]) -> list[bytes]:
         """Return the chunk of each value; cheaper than one by one."""
+        if self._pack_number is not None:
+            pack_number, size = self._pack_number, self._size
+            return [pack_number(size, value) for value in values]
         if self._user_coder is None:
             encode, pack = self._encode, _pack_int
             return [pack(len(data := encode(value))) + data for value in values]
@@ -93,12 +127,7 @@ class RowCodec:
             chunks.append(_pack_int(size) + b"".join(joined))
         return chunks
 
-    def decode(self, row: bytes) -> Any:
-        """Return the value of a chunk that holds one.
-
-        Raises:
-            FormatError: the bytes are no chunk.
-        """
+    def _decode(self, row: bytes) -> Any:
         end = len(row)
         if self._user_coder is None and end >= 4 and _unpack_int(row)[0] == end - 4:
             value, value_end = self.coder.decode_from(row, 4)
@@ -149,21 +178,15 @@ class RowCodec:
             raise FormatError("A stored value has an impossible length.", bytes=len(row))
         return len(row)
 
-    def encode_map_value(self, value: Any) -> bytes:
-        """Return the row of a map's value, which may be None."""
+    def _encode_map_value(self, value: Any) -> bytes:
         if self._user_coder is None:
             return b"\1" if value is None else b"\0" + self.encode(value)
         # Flink has no None under TTL; it reads the flag and ignores the time behind it.
         return b"\1" + _TIME.pack(value[0]) if value[1] is None else b"\0" + self.encode(value)
 
-    def decode_map_value(self, row: bytes) -> Any:
-        """Return a map's value.
-
-        Raises:
-            FormatError: the bytes are no value of a map.
-        """
+    def _decode_map_value(self, row: bytes) -> Any:
         if row[:1] == b"\0":
-            return self.decode(row[1:])
+            return self._decode(row[1:])
         if row[:1] != b"\1":
             raise FormatError("A map value has no null flag.", bytes=len(row))
         if self._user_coder is None:
@@ -175,6 +198,53 @@ class RowCodec:
         offset = 1 if is_map else 0
         timestamp: int = int.from_bytes(row[offset : offset + 8], "big", signed=True)
         return len(row) >= offset + 8 and timestamp <= not_after_ms
+
+
+def _number_decoder(
+    packer: struct.Struct, general: Callable[[bytes], Any]
+) -> Callable[[bytes], Any]:
+    """Return what takes the usual row of a number apart in one step; `general` knows the others."""
+    unpack, size = packer.unpack, packer.size - _INT.size
+
+    def decode(row: bytes) -> Any:
+        try:
+            length, value = unpack(row)
+        except struct.error:
+            return general(row)
+        return value if length == size else general(row)
+
+    return decode
+
+
+def _map_number_decoder(
+    packer: struct.Struct, general: Callable[[bytes], Any]
+) -> Callable[[bytes], Any]:
+    """Do the same for a map's value, which a null flag stands before."""
+    unpack, size = packer.unpack, packer.size - _INT.size - 1
+
+    def decode(row: bytes) -> Any:
+        try:
+            is_null, length, value = unpack(row)
+        except struct.error:
+            return general(row)
+        return value if length == size and not is_null else general(row)
+
+    return decode
+
+
+def _map_number_encoder(
+    packer: struct.Struct, general: Callable[[Any], bytes]
+) -> Callable[[Any], bytes]:
+    pack, size = packer.pack, packer.size - _INT.size - 1
+
+    def encode(value: Any) -> bytes:
+        try:
+            return pack(0, size, value)
+        except (struct.error, OverflowError):
+            # None, or what `general` has an error for.
+            return general(value)
+
+    return encode
 
 
 def split_list(pieces: Iterable[bytes], *, ttl: bool) -> Iterator[bytes]:

@@ -60,6 +60,14 @@ class ColumnFamilySettings:
     compression: tuple[CompressionType, ...] = (CompressionType.SNAPPY_COMPRESSION,)
     partitioned_index_filters: bool = False
 
+    def has_upper_filters(self, *, shared_memory: bool) -> bool:
+        """Return whether all levels but the last one have filters though nobody asked for any.
+
+        They are in the shared cache, so that they count; without one they would not be bounded.
+        """
+        unasked = self.bloom_bits_per_key is None and not self.partitioned_index_filters
+        return shared_memory and unasked
+
     def expected_effective(self, *, shared_memory: bool) -> dict[str, str]:
         """Return what RocksDB must report for these settings, by its own option names.
 
@@ -89,6 +97,9 @@ class ColumnFamilySettings:
             "metadata_block_size": str(self.metadata_block_size_bytes),
             "filter_policy": "nullptr" if self.bloom_bits_per_key is None else "bloomfilter",
         }
+        if self.has_upper_filters(shared_memory=shared_memory):
+            expected["filter_policy"] = "bloomfilter"
+            expected["optimize_filters_for_hits"] = "true"
         if shared_memory:
             expected["cache_index_and_filter_blocks"] = "true"
             expected["cache_index_and_filter_blocks_with_high_priority"] = "true"

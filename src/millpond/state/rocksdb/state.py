@@ -18,9 +18,10 @@ from millpond.state.contract.declared_type import admit, encoder_error
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
 from millpond.state.rocksdb.column_family import MAX_ROW_BYTES, RowTooLargeError
 from millpond.state.rocksdb.row_codec import RowCodec
+from millpond.state.rocksdb.row_key import VOID_BYTES, composite_key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from millpond.serialization.coder import Coder
     from millpond.state.contract.definition import StateDefinition
@@ -34,7 +35,6 @@ MISSING: Any = object()
 
 _POINT_DELETES = 256
 _LONGEST_NAMED_KEY = 1 << 20
-_VOID_BYTES = VOID.encode(VOID_NAMESPACE)
 _row_key = itemgetter(0)
 _SMALLEST_CACHE = 64
 # What an entry of a dictionary with its key and value takes beside what its bytes say.
@@ -81,7 +81,11 @@ class RocksDBState:
     Attributes:
         current_namespace: set by window operators; VOID_NAMESPACE for other state.
         cache_entries: how many changed objects the cache may hold.
+        composite_key: slot to the bytes that its rows start with, key group, key and namespace.
+            Raises KeyGroupOutOfRangeError if the key belongs to another subtask.
     """
+
+    composite_key: Callable[[Any], bytes]
 
     __slots__ = (
         "_backend",
@@ -97,8 +101,10 @@ class RocksDBState:
         "_prefixes",
         "_scope",
         "_void",
+        "_void_key",
         "cache_entries",
         "codec",
+        "composite_key",
         "current_namespace",
         "definition",
     )
@@ -126,6 +132,11 @@ class RocksDBState:
             group: group.to_bytes(self._prefix_length, "big") for group in range(start, end + 1)
         }
         self._void = definition.namespace is VOID
+        of_key = composite_key_of(
+            serializer, self._max_parallelism, self._prefixes, self._refuse_key
+        )
+        self._void_key = of_key
+        self.composite_key = of_key if self._void else self._namespaced_key
         # The idiom of all accesses: self._dirty.get(self._scope.current_key).
         self._scope: _Scope = backend if self._void else _NamespacedScope(backend, self)
 
@@ -213,21 +224,9 @@ class RocksDBState:
     def _key_of(self, slot: Any) -> Any:
         return slot if self._void else slot[0]
 
-    def composite_key(self, slot: Any) -> bytes:
-        """Return key group, key and namespace as the bytes that the slot's rows start with.
-
-        Raises:
-            KeyGroupOutOfRangeError: the key belongs to another subtask.
-        """
-        if self._void:
-            key, namespace = slot, _VOID_BYTES
-        else:
-            key = slot[0]
-            namespace = self.definition.namespace.encode(slot[1])
-        prefix = self._prefixes.get(self._key_group(key, self._max_parallelism))
-        if prefix is None:
-            self._refuse_key(key)
-        return prefix + self._encode_key_bytes(key) + namespace
+    def _namespaced_key(self, slot: tuple[Any, Any]) -> bytes:
+        of_key = self._void_key(slot[0])[: -len(VOID_BYTES)]
+        return of_key + self.definition.namespace.encode(slot[1])
 
     def composite_keys(self, slots: Iterable[Any]) -> list[bytes]:
         """Return the composite key of each slot; cheaper than one by one."""
@@ -245,7 +244,7 @@ class RocksDBState:
                     self._refuse_key(key)
             raise
         if self._void:
-            return [start + _VOID_BYTES for start in starts]
+            return [start + VOID_BYTES for start in starts]
         encode_namespace = self.definition.namespace.encode
         return [
             start + encode_namespace(slot[1]) for start, slot in zip(starts, listed, strict=True)

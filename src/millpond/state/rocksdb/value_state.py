@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.datastream.state import ValueState
 from millpond.state.contract.declared_type import EXACT_TYPES, INTEGER_RANGES, fits, rounds
-from millpond.state.rocksdb.object_cache import ObjectCache
+from millpond.state.rocksdb.object_cache import DUELLING, ObjectCache
 from millpond.state.rocksdb.object_size import object_bytes
 from millpond.state.rocksdb.state import MISSING, RocksDBState
 
@@ -65,6 +65,7 @@ class ValueRows(RocksDBState):
         "_cache",
         "_capacity",
         "_clean",
+        "_decode",
         "_dirty",
         "_fits",
         "_most_changed",
@@ -84,6 +85,7 @@ class ValueRows(RocksDBState):
         super().__init__(definition, family, backend)
         self._entry_bytes = _FIRST_ENTRY_BYTES
         self.limit_cache(self._cache_bytes)
+        self._decode = self.codec.decode
         self._fits = fits(definition.value_coder)
         self._rounds = rounds(definition.value_coder)
 
@@ -109,11 +111,13 @@ class ValueRows(RocksDBState):
         value = clean.get(slot, MISSING)
         if value is not MISSING:
             return value
-        cache = self._cache
-        if cache.is_contested:
+        place, cache = clean, self._cache
+        # Most slots are neither on trial nor in its control; for them nothing is called.
+        if cache.is_contested and not hash((slot,)) & DUELLING:
             value = cache.missed(slot, MISSING)
             if value is not MISSING:
                 return value
+            place = cache.place
         if len(self._dirty) + len(clean) >= self._capacity:
             self._make_room()
         row = self._family.get(self.composite_key(slot))
@@ -121,12 +125,12 @@ class ValueRows(RocksDBState):
             value = None
         else:
             try:
-                value = self.codec.decode(row)
+                value = self._decode(row)
             except Exception as error:
                 raise self.damaged(error) from error
             if len(row) > self._entry_bytes:
                 self._learn(row)
-        cache.place[slot] = value
+        place[slot] = value
         self.cache_entries -= 1
         return value
 

@@ -3,13 +3,17 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from millpond.clock import ManualClock, SystemClock
 from millpond.errors import StateStoreError
+from millpond.state.rocksdb import column_family
 from millpond.state.rocksdb.database import (
+    Cursor,
     Database,
     SharedBuffers,
     SortedFileWriter,
@@ -327,3 +331,69 @@ def test_the_bound_of_a_cursor_lives_as_long_as_the_cursor(tmp_path: Path) -> No
         assert [len(list(cursor.row_keys())) for cursor in cursors] == [100] * 5
         del others
     database.close()
+
+
+def test_filters_of_upper_levels_end_when_the_keys_are_many(tmp_path: Path) -> None:
+    buffers = SharedBuffers(1 << 20, 1 << 18)
+    families = {"a": SMALL, "b": replace(SMALL, bloom_bits_per_key=5.0)}
+    with closing(_with_buffers(tmp_path / "db", families, buffers)) as database:
+        policies = {name: database.effective_options()[name]["filter_policy"] for name in families}
+        assert all("bloom" in policy for policy in policies.values())
+        few, many = database.column_family("a"), database.column_family("b")
+        keys = (1 << 20) // 8 * 8 // 10 + 1
+        few.write((number.to_bytes(8, "big"), b"") for number in range(1000))
+        assert "bloom" in database.effective_options()["a"]["filter_policy"]
+        for family in (few, many):
+            family.write((number.to_bytes(8, "big"), b"") for number in range(keys + 40_000))
+        assert database.effective_options()["a"]["filter_policy"] == "nullptr"
+        assert "bloom" in database.effective_options()["b"]["filter_policy"]
+        few.flush()
+    # A database that is opened with many keys begins without.
+    with closing(_with_buffers(tmp_path / "db", families, buffers)) as database:
+        assert database.effective_options()["a"]["filter_policy"] == "nullptr"
+        family = database.column_family("a")
+        for number in (0, 77, keys):
+            assert family.get(number.to_bytes(8, "big")) == b""
+        assert family.get(b"nothing") is None
+
+
+def _with_buffers(
+    path: Path, families: dict[str, ColumnFamilySettings], buffers: SharedBuffers
+) -> Database:
+    return Database(path, DatabaseSettings(), families, SystemClock(), buffers)
+
+
+def test_the_first_rows_of_a_range_are_read(tmp_path: Path) -> None:
+    with closing(_open(tmp_path / "db", "a")) as database:
+        family = database.column_family("a")
+        family.write(_rows(30))
+        family.flush()
+        family.write([(b"k000003", None), (b"k000005", b"new")])
+        assert family.read(b"k000002", b"k000007", 3) == [
+            (b"k000002", b"value"),
+            (b"k000004", b"value"),
+            (b"k000005", b"new"),
+        ]
+        # The bound of one read is not that of the next one.
+        assert len(family.read(b"k00001", b"k00002", 100)) == 10
+        assert len(family.read(b"k00001", None, 100)) == 20
+        assert family.read(b"k000008", b"k000008", 1) == []
+        with family_cursor(database) as cursor:
+            assert family.read(b"k000028", b"k000029", 9) == [(b"k000028", b"value")]
+            assert len(cursor.read(100)) == 29
+
+
+def family_cursor(database: Database) -> closing[Cursor]:
+    return closing(database.column_family("a").cursor(b"", b"l"))
+
+
+def test_a_family_that_cannot_end_its_filters_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(_open(tmp_path / "db", "a")) as database:
+        family = database.column_family("a")
+        family.write(_rows(3))
+        monkeypatch.setattr(column_family, "NO_MORE_FILTERS", {"no_such_option": "1"})
+        with pytest.raises(StateStoreError, match="ending the filters of state 'a'"):
+            family.bound_filters(2)
+        family.bound_filters(None)
