@@ -28,11 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from millpond.datastream.state import (
-    ListState,
-    MapState,
-    ValueState,
-)
+from millpond.datastream.state import ListState, MapState, ValueState
 from millpond.datastream.window import TimeWindow
 from millpond.errors import CheckpointDeclinedError
 from millpond.state.contract.namespace import TIME_WINDOW, VOID, VOID_NAMESPACE
@@ -209,38 +205,23 @@ class StateStoreMachine(RuleBasedStateMachine):
             self._state(backend, "map").remove(map_key)
         self._forget(key, {map_key})
 
-    @rule(
-        key=_KEYS,
-        removed=st.sets(_MAP_KEYS),
-        changed=st.dictionaries(_MAP_KEYS, _NUMBERS),
-        gone=st.sets(_MAP_KEYS),
-    )
-    def iterate_over_map(
-        self, key: int, removed: set[str], changed: dict[str, int], gone: set[str]
-    ) -> None:
+    @rule(key=_KEYS, removed=st.sets(_MAP_KEYS), changed=st.dictionaries(_MAP_KEYS, _NUMBERS))
+    def iterate_over_map(self, key: int, removed: set[str], changed: dict[str, int]) -> None:
         """Iterate over a map; change it at the first step, and remove some entries meanwhile."""
         backend = self._backend(key)
+        seen: set[str] = set()
         before = dict(self._model.entries.get(("map", key, None), {}))
-        seen: dict[str, Any] = {}
         with at_key(backend, key):
-            state = self._state(backend, "map")
-            entries = state.items()
+            entries = self._state(backend, "map").items()
             for map_key, value in entries:
                 assert value == (changed if seen else before).get(map_key, before[map_key])
                 if not seen:
-                    state.put_all(changed)
-                    for other in gone - {map_key}:
-                        state.remove(other)
-                    gone = gone - {map_key}
-                seen[map_key] = value
+                    self.put_all(key, changed)
+                seen.add(map_key)
                 if map_key in removed:
                     entries.remove()
-        if seen:
-            assert set(seen) == set(before) - gone
-            self._model.entries[("map", key, None)] = {**before, **changed}
-            self._forget(key, gone | removed & set(seen))
-        else:
-            assert not before
+        assert seen == set(before)
+        self._forget(key, removed & seen)
 
     def _forget(self, key: int, removed: set[str]) -> None:
         entries = self._model.entries.get(("map", key, None), {})
