@@ -71,6 +71,11 @@ class EncodedRows:
         """About how much memory they take."""
         return sum(map(len, self.keys)) + sum(map(len, self.values)) + 100 * len(self.keys)
 
+    @property
+    def longest(self) -> int:
+        """At least the bytes of the longest key and of the longest value."""
+        return max(map(len, self.keys)) + max(map(len, self.values))
+
     def rows(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Iterate over (composite key, value)."""
         suffix, as_chunks = self.suffix, self.as_chunks

@@ -75,7 +75,7 @@ class CapturedFixedRows(CapturedState):
     def partition(self, checkpoint: Checkpoint) -> dict[int, Any]:
         """Encode the entries and deal them to key groups."""
         first, last = self._key_groups.range
-        loose: dict[int, list[bytes]] = {group: [] for group in range(first, last + 1)}
+        loose: list[list[bytes]] = [[] for _ in range(last + 1)]
         parts: _PackParts = {}
         most = max(_LOOSE_RECORDS, 8 * len(loose))
         is_empty = True
@@ -184,9 +184,9 @@ def _layout(definition: StateDefinition, value_codes: str, groups: KeyGroups) ->
     )
 
 
-def _join(loose: dict[int, list[bytes]], parts: _PackParts) -> None:
+def _join(loose: list[list[bytes]], parts: _PackParts) -> None:
     """Move records to one buffer a key group, which takes a third of their memory."""
-    for group, records in loose.items():
+    for group, records in enumerate(loose):
         if records:
             joined = b"".join(records)
             records.clear()

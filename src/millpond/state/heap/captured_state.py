@@ -145,7 +145,7 @@ class CapturedEntries(CapturedState):
     ) -> None:
         """Write the rows of one key group, many at once unless one is long."""
         for piece in self._encoded(part, checkpoint):
-            if max(map(len, piece.keys)) + max(map(len, piece.values)) < LONG_VALUE_BYTES:
+            if piece.longest < LONG_VALUE_BYTES:
                 writer.write_rows(state_id, *piece.framed(prefix))
             else:
                 writer.write_entries(state_id, piece.rows(prefix))

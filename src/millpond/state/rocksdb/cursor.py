@@ -103,6 +103,32 @@ class Cursor:
             self._check(iterator)
         return rows
 
+    def read_columns(self, count: int, size_bytes: int) -> tuple[list[bytes], list[bytes]]:
+        """Return keys and values of the next rows and step behind them; none at the end.
+
+        There are at most `count`, and none after values of `size_bytes` together.
+
+        Raises:
+            StateStoreError: the end came early because a block is damaged.
+        """
+        iterator = self._iterator
+        valid, key_of, value_of = iterator.valid, iterator.key, iterator.value
+        advance = iterator.next
+        keys: list[bytes] = []
+        values: list[bytes] = []
+        for _ in range(count):
+            if not valid():
+                self._check(iterator)
+                break
+            value = value_of()
+            keys.append(key_of())
+            values.append(value)
+            advance()
+            size_bytes -= len(value)
+            if size_bytes <= 0:
+                break
+        return keys, values
+
     def row_keys(self) -> Iterator[bytes]:
         """Yield keys only; otherwise as `rows`."""
         iterator = self._iterator

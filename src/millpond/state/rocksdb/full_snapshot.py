@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Final, final
 
 from millpond.errors import CheckpointDeclinedError, StateSizeExceededError
 from millpond.formats.canonical_writer import CanonicalWriter
+from millpond.formats.framed_rows import EncodedRows
 from millpond.formats.handles import KeyedHandle, KeyGroupsHandle
 from millpond.formats.long_value import LONG_VALUE_BYTES, LongValue
 from millpond.state.contract.snapshot import Snapshot, SnapshotScope
 from millpond.state.rocksdb.column_family import MAX_ROW_BYTES
+from millpond.state.rocksdb.cursor import prefix_end
 from millpond.state.rocksdb.list_sequence import LIST_SEQUENCE_LENGTH
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ("CapturedRows", "FullSnapshot")
 
+_PIECE_ENTRIES: Final = 2048
 _PIECE_ROWS: Final = 512
 
 
@@ -48,17 +52,81 @@ class CapturedRows:
 
 
 @final
-class _Rows:
-    """Reads a captured state key group by key group; `first` is the next row, not yet given."""
+class _Entries:
+    """Writes a captured state, a row an entry, key group by key group, many rows at a time.
+
+    Attributes:
+        first_key: of the next row, which was not written yet; None at the end.
+        holds_none: whether a map with TTL had None among what was read.
+    """
 
     def __init__(self, state: CapturedRows, pause: Callable[[], None]) -> None:
         self._state = state
         self._pause = pause
+        self._keys: list[bytes] = []
+        self._values: list[bytes] = []
         self.holds_none = False
+        self._load()
+
+    @property
+    def first_key(self) -> bytes | None:
+        return self._keys[0] if self._keys else None
+
+    def write_group(self, writer: CanonicalWriter, state_id: int, prefix: bytes) -> None:
+        """Write the rows that start with the bytes of a key group."""
+        end = prefix_end(prefix)
+        while self._keys:
+            keys, values = self._keys, self._values
+            count = len(keys) if end is None else bisect_left(keys, end)
+            rows = EncodedRows(keys[:count], values[:count], b"", as_chunks=False)
+            if not rows.keys:
+                return
+            if rows.longest < LONG_VALUE_BYTES:
+                writer.write_rows(state_id, *rows.framed(b""))
+            else:
+                writer.write_entries(state_id, rows.rows(b""))
+            if count < len(keys):
+                del keys[:count], values[:count]
+                return
+            self._load()
+
+    def _load(self) -> None:
+        state = self._state
+        is_expired = state.is_expired
+        while True:
+            keys, values = state.cursor.read_columns(_PIECE_ENTRIES, LONG_VALUE_BYTES)
+            if not keys:
+                break
+            self._pause()
+            if is_expired is not None:
+                kept = [at for at, value in enumerate(values) if not is_expired(value)]
+                keys, values = [keys[at] for at in kept], [values[at] for at in kept]
+            if keys:
+                break
+        if state.notes_none and not self.holds_none:
+            self.holds_none = any(value[:1] == b"\1" for value in values)
+        self._keys, self._values = keys, values
+
+
+@final
+class _Lists:
+    """Writes a captured state with a row for each element of a list, as `_Entries` does."""
+
+    holds_none = False
+
+    def __init__(self, state: CapturedRows, pause: Callable[[], None]) -> None:
+        self._state = state
+        self._pause = pause
         self._rows = self._unexpired(state.cursor.rows())
-        if state.notes_none:
-            self._rows = self._noting(self._rows)
-        self.first = next(self._rows, None)
+        self._first = next(self._rows, None)
+
+    @property
+    def first_key(self) -> bytes | None:
+        return None if self._first is None else self._first[0]
+
+    def write_group(self, writer: CanonicalWriter, state_id: int, prefix: bytes) -> None:
+        """Write the lists that start with the bytes of a key group."""
+        writer.write_entries(state_id, self._lists(prefix))
 
     def _unexpired(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         is_expired, pause = self._state.is_expired, self._pause
@@ -71,31 +139,9 @@ class _Rows:
             if is_expired is None or not is_expired(row[1]):
                 yield row
 
-    def _noting(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        for row in rows:
-            if row[1][:1] == b"\1":
-                self.holds_none = True
-                yield row
-                break
-            yield row
-        yield from rows
-
-    def of_group(self, prefix: bytes) -> Iterator[tuple[bytes, bytes | LongValue]]:
-        """Yield the rows that start with the bytes of a key group."""
-        if self._state.element_rows:
-            return self._lists(prefix)
-        return self._entries(prefix)
-
-    def _entries(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        rows, row = self._rows, self.first
-        while row is not None and row[0].startswith(prefix):
-            yield row
-            row = next(rows, None)
-        self.first = row
-
     def _lists(self, prefix: bytes) -> Iterator[tuple[bytes, bytes | LongValue]]:
         """Join the rows of each list by commas; of a long one only the size is found out here."""
-        rows, row = self._rows, self.first
+        rows, row = self._rows, self._first
         while row is not None and row[0].startswith(prefix):
             first = row[0]
             key = first[:-LIST_SEQUENCE_LENGTH]
@@ -117,7 +163,7 @@ class _Rows:
             else:
                 chunks.clear()
                 yield key, LongValue(size, partial(self._again, first, count))
-        self.first = row
+        self._first = row
 
     def _again(self, first: bytes, count: int) -> Iterator[bytes]:
         """Yield a list's rows joined by commas, in pieces; the cursor stands where it was then."""
@@ -185,8 +231,11 @@ class FullSnapshot(Snapshot[KeyedHandle | None]):
     def write(self) -> KeyedHandle | None:
         """Write one stream; None if there is not one row."""
         self._pause()
-        states = [_Rows(state, self._pause) for state in self._states]
-        if all(state.first is None for state in states):
+        states = [
+            _Lists(state, self._pause) if state.element_rows else _Entries(state, self._pause)
+            for state in self._states
+        ]
+        if all(state.first_key is None for state in states):
             return None
         out = self._streams.open(SnapshotScope.EXCLUSIVE)
         try:
@@ -195,16 +244,17 @@ class FullSnapshot(Snapshot[KeyedHandle | None]):
             out.abort()
             raise
 
-    def _write(self, out: SnapshotOutput, states: list[_Rows]) -> KeyedHandle | None:
+    def _write(
+        self, out: SnapshotOutput, states: Sequence[_Entries | _Lists]
+    ) -> KeyedHandle | None:
         first, last = self._key_groups
         writer = CanonicalWriter(out, self._header, first, last)
         length = self._prefix_length
-        while prefixes := [state.first[0][:length] for state in states if state.first is not None]:
-            prefix = min(prefixes)
+        while keys := [state.first_key for state in states if state.first_key is not None]:
+            prefix = min(keys)[:length]
             writer.begin_key_group(int.from_bytes(prefix, "big"))
             for state_id, state in enumerate(states):
-                if state.first is not None and state.first[0].startswith(prefix):
-                    writer.write_entries(state_id, state.of_group(prefix))
+                state.write_group(writer, state_id, prefix)
             self._pause()
         self._with_none = tuple(
             captured.name
