@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from millpond.filesystem.owner import OWNER_FILE_NAME
+
 JOB_ID = "c0de" * 8
 
 PROGRAM = """
@@ -162,11 +164,12 @@ class Job:
         return sorted(map(int, lines))
 
     def listing(self):
-        """Every file, but those of checkpoints that were never completed."""
+        """Every file, but those of incomplete checkpoints, and what a killed process held."""
         return {
             str(path.relative_to(self.checkpoints)): path.read_bytes()
             for path in sorted(self.checkpoints.rglob("*"))
             if path.is_file()
+            and path.name != OWNER_FILE_NAME
             and (not path.parent.name.startswith("chk-") or (path.parent / "_metadata").exists())
         }
 
