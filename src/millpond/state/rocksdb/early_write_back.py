@@ -36,25 +36,26 @@ class EarlyWriteBack:
     rest is left to the snapshot, and the next three snapshots are not prepared at all.
     """
 
-    __slots__ = ("_clock", "_count", "_debt", "_next_checkpoint_id", "_piece", "_state")
+    __slots__ = ("_changes", "_clock", "_count", "_debt", "_next_checkpoint_id", "_piece", "_state")
 
     def __init__(self, state: RocksDBState, clock: Clock) -> None:
         self._state = state
         self._clock = clock
         self._next_checkpoint_id = 0
         # What is still to be written until twice as much was written as was changed meanwhile.
-        self._debt = 0
+        self._debt = self._changes = 0
         self._count = 0
         self._piece = _FIRST_PIECE
 
     def steps(self, checkpoint_id: int) -> Iterator[bool]:
         """Yield after each piece of a few ms; records may be processed meanwhile.
 
-        True while less is written than twice what is changed in between.
+        True while less is written than twice what is changed in between, once that is enough to
+        tell from the sample that it is not the same objects again.
         """
         if checkpoint_id < self._next_checkpoint_id:
             return
-        self._debt = 0
+        self._debt = self._changes = 0
         self._count = self._state.changed_count
         try:
             yield from self._passes(checkpoint_id)
@@ -71,9 +72,10 @@ class EarlyWriteBack:
             if count <= _FEW or (before is not None and 4 * count > 3 * before):
                 return
             state.leave_changes(left=True)
-            yield self._debt > 0
+            yield False
             sample = parts[:: count // _SAMPLE + 1]
-            yield from self._write_in_pieces(sample)
+            for _ in self._write_in_pieces(sample):
+                yield False
             pieces = self._write_in_pieces(parts)
             while 2 * state.count_changed(sample) <= len(sample):
                 if state.changed_count > 2 * at_start:
@@ -82,7 +84,8 @@ class EarlyWriteBack:
                 is_behind = next(pieces, None)
                 if is_behind is None:
                     break
-                yield is_behind
+                is_telling = 4 * self._changes > at_start
+                yield is_behind and is_telling and 8 * state.count_changed(sample) < len(sample)
             else:
                 if before is None:
                     self._next_checkpoint_id = checkpoint_id + 1 + _CHECKPOINTS_LEFT_OUT
@@ -100,7 +103,9 @@ class EarlyWriteBack:
     def _write(self, parts: Sequence[Any]) -> None:
         monotonic = self._clock.monotonic
         count = self._state.changed_count
-        self._debt += 2 * max(0, count - self._count)
+        changes = max(0, count - self._count)
+        self._changes += changes
+        self._debt += 2 * changes
         started = monotonic()
         self._state.write_back(parts)
         took = monotonic() - started
