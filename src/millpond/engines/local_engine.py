@@ -40,7 +40,7 @@ class LocalEngine(ABC):
     def execute_async(self, program: Program) -> JobClient:
         """Run the job manager in a thread of its own; signals stop it too."""
         opened = self._prepare(program, self._listener)
-        termination = Termination.of(opened.manager, program.configuration)
+        termination = Termination.of(opened.manager, program.configuration, in_thread=True)
         return ThreadJobClient(opened, termination)
 
     def collect(self, program: Program, collect_id: str) -> Iterator[Any]:

@@ -40,22 +40,29 @@ class Termination:
         manager: of the job; None for a job that runs on the caller's own steps, where a signal is
             raised as KeyboardInterrupt or SystemExit at once.
         savepoint: whether SIGTERM takes a savepoint.
+        in_thread: the job runs in a thread of its own, which hands the signal over at its end.
     """
 
-    __slots__ = ("_manager", "_savepoint", "received")
+    __slots__ = ("_manager", "_savepoint", "in_thread", "received")
 
-    def __init__(self, manager: JobManager | None, *, savepoint: bool = False) -> None:
+    def __init__(
+        self, manager: JobManager | None, *, savepoint: bool = False, in_thread: bool = False
+    ) -> None:
         self._manager = manager
         self._savepoint = savepoint
+        self.in_thread = in_thread
         self.received: signal.Signals | None = None
 
     @classmethod
-    def of(cls, manager: JobManager, configuration: Configuration) -> Self:
+    def of(
+        cls, manager: JobManager, configuration: Configuration, *, in_thread: bool = False
+    ) -> Self:
         """Return what the configuration says: a savepoint where there is a directory for it."""
         wanted = configuration.get(SAVEPOINT_ON_SIGTERM)
         return cls(
             manager,
             savepoint=wanted and manager.coordinator.store.storage.savepoint_directory is not None,
+            in_thread=in_thread,
         )
 
     def __enter__(self) -> Self:
@@ -122,19 +129,35 @@ class Termination:
 
 _listeners: list[Termination] = []
 _previous: dict[signal.Signals, Any] = {}
+_let_through: set[signal.Signals] = set()
 
 
 def _install() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
-            _previous[number] = signal.signal(number, _on_signal)
+            _previous.setdefault(number, signal.signal(number, _on_signal))
+            _let_through.discard(number)
 
 
 def _uninstall() -> None:
     for number, handler in _previous.items():
-        if signal.getsignal(number) is _on_signal:
+        ours = signal.SIG_DFL if number in _let_through else _on_signal
+        if signal.getsignal(number) is ours:
             signal.signal(number, handler)
     _previous.clear()
+    _let_through.clear()
+
+
+def _let_the_next_end_the_process() -> None:
+    """Leave the second signal to the operating system.
+
+    Python runs no handler while a user's function is stuck in a call of C, and may overlook a
+    signal that comes just before.
+    """
+    for number in _previous:
+        if signal.getsignal(number) is _on_signal:
+            _let_through.add(number)
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
@@ -144,6 +167,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         _raise(signal.Signals(number))
     for listener in tuple(_listeners):
         listener.deliver(signal.Signals(number))
+    if not any(listener.in_thread for listener in _listeners):
+        _let_the_next_end_the_process()
 
 
 def _raise(number: signal.Signals) -> NoReturn:

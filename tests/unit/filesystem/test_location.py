@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
+from fsspec.registry import _registry as loaded_drivers
 
 from millpond.errors import ConfigurationError, MissingDependencyError
 from millpond.filesystem import LocalFileSystem, MemoryFileSystem, get_file_system
@@ -68,7 +71,9 @@ def test_unusable_urls(url, text):
 )
 def test_a_missing_driver_is_named_with_its_command(url, command, monkeypatch):
     for module in ("s3fs", "hdfs_native", "hdfs_native.fsspec", "gcsfs"):
-        monkeypatch.setitem(__import__("sys").modules, module, None)
+        monkeypatch.setitem(sys.modules, module, None)
+    # Another test may have loaded the driver.
+    monkeypatch.delitem(loaded_drivers, url.partition(":")[0], raising=False)
     with pytest.raises(MissingDependencyError) as caught:
         get_file_system(url)
     assert command in str(caught.value)
