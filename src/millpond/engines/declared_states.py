@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, final
 
 from millpond.checkpoint.reader import SnapshotSource
@@ -9,11 +11,13 @@ from millpond.clock import ManualClock
 from millpond.errors import MillpondError, SerializationError
 from millpond.formats.composite_key import prefix_length_of
 from millpond.formats.pyflink_serializers import PYTHON_STATE_PREFIX, timer_state_name
+from millpond.formats.pyflink_values import decode_ttl_chunks, join_chunks
 from millpond.metrics.registry import MetricRegistry
 from millpond.operators.build import build_operator
 from millpond.operators.operator import OperatorContext
 from millpond.runtime.output import OperatorOutput
 from millpond.serialization.key_serializer import key_serializer_for
+from millpond.state.contract.definition import StateDefinition, StateKind
 from millpond.state.contract.key_group import KeyGroupRange
 from millpond.state.contract.keyed_backend import KeyedBackendParameters, KeyedStateBackend
 from millpond.state.heap.entry_codec import EntryCodec
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
     from millpond.datastream.state import State
     from millpond.formats.handles import KeyedHandle
     from millpond.runtime.job_graph import JobGraph, JobVertex, OperatorNode
-    from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.namespace import NamespaceSerializer
     from millpond.state.contract.snapshot import Snapshot, SnapshotOptions, SnapshotStreams
     from millpond.state.contract.timer_queue import TimerQueue
@@ -191,6 +194,16 @@ def _changes_bytes(
             again = [written for _, written in codec.rows(entry)]
         except SerializationError:
             return True
-        if again != [value]:
+        if [_elements(definition, each) for each in again] != [_elements(definition, value)]:
             return True
     return False
+
+
+def _elements(definition: StateDefinition, value: bytes) -> object:
+    """Return the bytes of a row; of a list's those of its elements, however they are grouped."""
+    if definition.kind != StateKind.LIST:
+        return value
+    if definition.ttl is None:
+        return join_chunks(value)
+    timed = groupby(decode_ttl_chunks(value), itemgetter(0))
+    return [(timestamp, b"".join([chunk for _, chunk in group])) for timestamp, group in timed]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from millpond.formats.pyflink_serializers import LIST_OF_TTL_BYTES
 from millpond.formats.state_meta import (
+    ELEMENT_ROWS,
     KEYED_STATE_TYPE,
     SIGNATURE,
     VALUE_SERIALIZER,
@@ -26,16 +27,12 @@ if TYPE_CHECKING:
     from millpond.state.rocksdb.ttl_sweep import TtlSweep
 
 __all__ = (
-    "ELEMENT_ROWS",
     "StateTable",
     "has_element_rows",
     "holds_list",
     "holds_ttl_list",
     "is_own_layout",
 )
-
-ELEMENT_ROWS: Final = "MILLPOND_ELEMENT_ROWS"
-"""Option in the header of our native snapshots: whether a list has a row for each element."""
 
 
 @dataclass(slots=True)
