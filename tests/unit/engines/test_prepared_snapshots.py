@@ -157,12 +157,12 @@ def calm(tmp_path_factory):
     ids=["one", "store", "full", "concurrent", "unaligned", "at least once"],
 )
 def test_a_job_is_as_without_preparations(tmp_path, calm, parallelism, incremental, options, fails):
-    begun = Watch.fail_at = 8 if fails == "store" else 0
+    begun = Watch.fail_at = 2 if fails == "store" else 0
 
     def act(step, manager):
         nonlocal begun
         # In the middle of a preparation.
-        if fails == "function" and not begun and Watch.steps > 8:
+        if fails == "function" and not begun and Watch.steps > 1:
             begun = Watch.steps
             Watch.fails_function = True
 
