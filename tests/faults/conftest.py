@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -38,8 +39,9 @@ from millpond.datastream.state import (
 )
 from millpond.datastream.window import TumblingEventTimeWindows
 from millpond.engines.embedded import EmbeddedEngine
-from millpond.filesystem import MemoryFileSystem
+from millpond.filesystem import MemoryFileSystem, owner
 from millpond.runtime.job_listener import JobListener
+from millpond.state.rocksdb import database
 from millpond.testing.faulty_filesystem import FaultyFileSystem, SimulatedCrash
 from millpond.testing.ledger_sink import Ledger, LedgerSink
 from millpond.testing.snapshot_executor import DelayedExecutor, ImmediateExecutor
@@ -272,7 +274,7 @@ class World:
             env.set_state_backend(BACKENDS[backend](root))
             describe(env, self.ledger)
             program = env._take_program("reference")
-        with engine._open(program, JobListener()) as run:
+        with process(), engine._open(program, JobListener()) as run:
             for step, _ in enumerate(run.manager.steps()):
                 if act is not None:
                     act(step, run.manager)
@@ -282,6 +284,23 @@ class World:
     def answer(self):
         """All committed results, as a multiset."""
         return Counter(self.ledger.committed)
+
+
+@contextmanager
+def process():
+    """Take from a process that dies what the system takes: open databases and locks.
+
+    The next one would find them in use, and hundreds of crashes would run out of open files.
+    """
+    databases, directories = set(database._open_databases), set(owner._held)
+    try:
+        yield
+    except SimulatedCrash:
+        for one in set(database._open_databases) - databases:
+            one.close()
+        for directory in set(owner._held) - directories:
+            owner.disown(Path(directory))
+        raise
 
 
 def finished(outcome):

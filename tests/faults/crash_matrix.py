@@ -1,13 +1,15 @@
 """Dies at every durable step of the reference job on every backend, recovers, compares: a table.
 
 Run it as ``python tests/faults/crash_matrix.py [--every N] [--parallelism P ...]``; it prints the
-table of docs/reliability.md and exits with 1 when a result was lost or came twice.
+table of docs/reliability.md and exits with 1 when a result was lost or came twice. ``--resumed P``
+lets the next process go on at another parallelism, ``--local-recovery`` keeps copies of files.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import logging
 import sys
 import time
 from dataclasses import dataclass
@@ -16,43 +18,49 @@ from random import Random
 
 from millpond.checkpoint.listing import list_checkpoints
 from millpond.checkpoint.verification import verify_checkpoint
-from millpond.state.contract.snapshot import SnapshotKind, SnapshotOptions
+from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
 from millpond.testing.faulty_filesystem import Fault, SimulatedCrash
 
 KINDS = ("process dies", "power fails", "write is torn")
-# What is under way beside periodic checkpoints when the process dies.
-SAVEPOINTS = ("no", "in passing", "ends the job", "cancels the job")
 
 
 class InPassing:
     """Takes two savepoints while the job goes on."""
 
+    def __init__(self, savepoint_format=SavepointFormat.CANONICAL):
+        self.format = savepoint_format
+
     def __call__(self, step, manager):
         if step in {5, 11}:
-            manager.savepoint(None, SnapshotOptions(kind=SnapshotKind.SAVEPOINT))
+            options = SnapshotOptions(kind=SnapshotKind.SAVEPOINT, format=self.format)
+            manager.savepoint(None, options)
 
 
-class Stop:
+class Stop(InPassing):
     """Stops the job with a savepoint, half way."""
 
     def __call__(self, step, manager):
         if step == 10:
-            manager.stop(None, drain=False)
+            manager.stop(None, drain=False, savepoint_format=self.format)
 
 
-class Cancel:
+class Cancel(InPassing):
     """Cancels the job with a savepoint, half way."""
 
     def __call__(self, step, manager):
         if step == 10:
-            manager.cancel_with_savepoint(None)
+            manager.cancel_with_savepoint(None, self.format)
 
 
+# What is under way beside periodic checkpoints when the process dies.
 ACTS = {
     "no": None,
     "in passing": InPassing(),
     "ends the job": Stop(),
     "cancels the job": Cancel(),
+    "native, in passing": InPassing(SavepointFormat.NATIVE),
+    "native, ends the job": Stop(SavepointFormat.NATIVE),
+    "native, cancels the job": Cancel(SavepointFormat.NATIVE),
 }
 ENDING = (Stop, Cancel)
 
@@ -105,8 +113,11 @@ def steps_of(job, backend, **options):
     return names[: len(names) - names[::-1].index("committed")]
 
 
-def crash_once(job, backend, kind, number, options):
-    """Die at a step and recover in a new process; return the answer, None without a crash."""
+def crash_once(job, backend, kind, number, options, resumed=None):
+    """Die at a step and recover in a new process; return the answer, None without a crash.
+
+    The new process has the parallelism `resumed`, if that is given.
+    """
     world = job.World()
     if kind == "write is torn":
         fault = Fault("write", skip=number, keep_bytes=number % 50, crash=True)
@@ -122,7 +133,7 @@ def crash_once(job, backend, kind, number, options):
     if kind == "power fails":
         luck = Random(number)
         world.files.power_loss(lambda: luck.random() < 0.5)
-    later = {name: value for name, value in options.items() if name != "act"}
+    later = {**options, "act": None, "parallelism": resumed or options["parallelism"]}
     savepoint = None
     if isinstance(options["act"], ENDING):
         # What its caller does who was told, or finds it: used where no checkpoint is left.
@@ -137,17 +148,18 @@ def crash_once(job, backend, kind, number, options):
     return world.answer
 
 
-def fill(job, calm, row, every):
+def fill(job, calm, row, every, resumed, settings):
     """Crash at every step of a row's kind, or every so manieth."""
     options = {
         "seed": row.parallelism,
         "parallelism": row.parallelism,
         "act": ACTS[row.savepoints],
+        "options": settings,
     }
     names = steps_of(job, row.backend, **options)
     row.steps = names.count("write") if row.kind == "write is torn" else len(names)
     for number in range(every // 2, row.steps, every):
-        answer = crash_once(job, row.backend, row.kind, number, options)
+        answer = crash_once(job, row.backend, row.kind, number, options, resumed)
         if answer is not None:
             row.crashes += 1
             row.lost += (calm - answer).total()
@@ -158,9 +170,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=int, default=1, help="one step in so many")
     parser.add_argument("--backend", nargs="+", help="only these")
-    parser.add_argument("--savepoints", nargs="+", choices=SAVEPOINTS, default=SAVEPOINTS)
+    parser.add_argument("--savepoints", nargs="+", choices=ACTS, default=ACTS)
     parser.add_argument("--parallelism", type=int, nargs="+", default=[1, 3])
+    parser.add_argument("--resumed", type=int, help="parallelism after the crash, if another")
+    parser.add_argument("--local-recovery", action="store_true")
     arguments = parser.parse_args()
+    settings = {"execution.state-recovery.from-local": str(arguments.local_recovery).lower()}
+    logging.getLogger("millpond").setLevel(logging.ERROR)
     job = load_reference_job()
     calm = calm_answer(job)
     started = time.monotonic()
@@ -175,8 +191,9 @@ def main():
     print("|", " | ".join((*head, "Lost", "Repeated")), "|")
     print("|---|---|---:|---|---:|---:|---:|---:|")
     for row in rows:
-        fill(job, calm, row, arguments.every)
-        cells = (row.backend, row.savepoints, row.parallelism, row.kind, row.steps)
+        fill(job, calm, row, arguments.every, arguments.resumed, settings)
+        went_on = f"{row.parallelism} → {arguments.resumed or row.parallelism}"
+        cells = (row.backend, row.savepoints, went_on, row.kind, row.steps)
         cells = (*cells, row.crashes, row.lost, row.repeated)
         print("|", " | ".join(map(str, cells)), "|", flush=True)
     crashes = sum(row.crashes for row in rows)
