@@ -32,6 +32,7 @@ __all__ = ("DuplicatingStreams", "LocalCopies", "LocalFirstReader")
 
 _logger = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 20
+_UNFINISHED = ".inprogress"
 
 
 def _local_name(handle: StreamHandle) -> str | None:
@@ -51,6 +52,9 @@ class LocalCopies:
         self._used: dict[int, set[str]] = {}
         with _unimportant():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # One worker of a job follows another: who wrote these was killed.
+            for path in directory.glob(f".*{_UNFINISHED}"):
+                path.unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
         """Return where the copy of a file is, or would be."""
@@ -58,7 +62,7 @@ class LocalCopies:
 
     def new_path(self) -> Path:
         """Return a place for a copy that is not finished."""
-        return self._directory / f".{uuid.uuid4().hex}.inprogress"
+        return self._directory / f".{uuid.uuid4().hex}{_UNFINISHED}"
 
     def note_used(self, checkpoint_id: int, streams: Iterable[StreamHandle]) -> None:
         """Remember which files a checkpoint consists of."""

@@ -35,6 +35,8 @@ __all__ = ("CheckpointCoordinator",)
 
 _logger = logging.getLogger(__name__)
 
+# Tasks answer in order, so that nothing comes for checkpoints that were given up long ago.
+_MOST_LATE = 100
 _SUSPENDED = "The job is being cancelled with a savepoint."
 
 
@@ -352,7 +354,10 @@ class CheckpointCoordinator:
 
     def _abort(self, pending: PendingCheckpoint, error: CheckpointError) -> None:
         self._pending.pop(pending.checkpoint_id, None)
-        self._late_locations[pending.checkpoint_id] = pending.location
+        late = self._late_locations
+        late[pending.checkpoint_id] = pending.location
+        if len(late) > _MOST_LATE:
+            del late[next(iter(late))]
         self._record_failure(pending.statistics, error)
         self._last_end = self._clock.monotonic()
         if self._running:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from millpond.checkpoint.local_copies import LocalCopies
 from millpond.common import RestartStrategies, Types
 from millpond.common.configuration import Configuration
 from millpond.datastream import FsStateBackend, RocksDBStateBackend, StreamExecutionEnvironment
@@ -192,3 +193,12 @@ def test_a_job_that_goes_on_keeps_its_copies(tmp_path):
     assert (directory / "copy").read_bytes() == b"state"
     assert (directory / OWNER_FILE_NAME).read_text() == str(os.getpid())
     disown(directory)
+
+
+def test_what_a_killed_worker_had_not_finished_is_removed(tmp_path):
+    copies = LocalCopies(tmp_path)
+    unfinished = copies.new_path()
+    unfinished.write_bytes(b"half")
+    copies.path("whole").write_bytes(b"whole")
+    LocalCopies(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]

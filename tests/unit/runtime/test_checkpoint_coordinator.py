@@ -182,6 +182,16 @@ def test_one_that_takes_too_long_expires_and_late_answers_are_dropped():
     assert one.failures == []
 
 
+def test_checkpoints_that_were_given_up_do_not_pile_up():
+    one = Setting(tolerable_failures=1 << 30)
+    for number in range(1, 251):
+        one.pass_ms(110)
+        one.decline(number)
+    assert one.statuses == ["FAILED"] * 250
+    assert len(one.coordinator._late_locations) == 100
+    assert list(one.coordinator._late_locations)[-1] == 250
+
+
 def test_failures_in_a_row_fail_the_job_and_a_success_forgives():
     one = Setting(tolerable_failures=1)
     one.pass_ms(110)
