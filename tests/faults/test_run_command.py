@@ -257,6 +257,8 @@ def test_the_users_exception_crosses_the_process_boundary(job):
 def crashed(job):
     run = job.run(action="die", options=("--job-id", JOB_ID))
     assert run.returncode == -signal.SIGKILL
+    # Until the worker is gone as well, it may write.
+    wait_until(lambda: not list((job.directory / "temporary").iterdir()))
     return sorted(
         (int(re.search(r"chk-(\d+)", str(path)).group(1)), path.parent)
         for path in job.checkpoints.rglob("_metadata")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -257,10 +254,16 @@ def check_two_jobs_fixture():
     return check_two_jobs
 
 
-def free_port():
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+# The system chooses the port when it is bound, so that nobody can take it in between.
+S3_SERVER = """
+import sys
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -268,34 +271,20 @@ def s3_endpoint():
     """A moto server on loopback; the drivers find it by their usual environment variables."""
     pytest.importorskip("s3fs", reason="needs millpond[s3]")
     pytest.importorskip("moto", reason="needs moto[server]")
-    port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
+        [sys.executable, "-c", S3_SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
     )
-    endpoint = f"http://127.0.0.1:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with server, pytest.MonkeyPatch.context() as patch:
+        port = server.stdout.readline().strip()
+        assert port, "The moto server ended."
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        try:
-            wait_for(endpoint, server)
-            yield endpoint
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def wait_for(endpoint, server):
-    for _ in range(2000):
-        if server.poll() is not None:
-            raise RuntimeError("The moto server ended.")
-        try:
-            with urllib.request.urlopen(endpoint, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.03)
-    raise RuntimeError("The moto server does not answer.")
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()

@@ -73,7 +73,7 @@ def run(tmp_path, *, resume, job_id=JOB):
 
         env.from_collection([1]).map(note)
         status = env.execute_async()
-        result = status.get_job_execution_result().result(30)
+        result = status.get_job_execution_result().result(120)
         assert status.get_job_status().result() is JobStatus.FINISHED
     assert result.get_job_id() is not None
     return len(seen.read_text().splitlines())

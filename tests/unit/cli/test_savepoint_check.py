@@ -74,8 +74,8 @@ def setting(tmp_path_factory):
     first.write_text(
         source.replace("env.execute()", "client = env.execute_async()")
         # The first one makes sure that records were read.
-        + f"\nclient.trigger_savepoint({str(directory / 'sp')!r}).result(30)"
-        + f"\nprint(client.stop_with_savepoint(False, {str(directory / 'sp')!r}).result(30))\n"
+        + f"\nclient.trigger_savepoint({str(directory / 'sp')!r}).result(120)"
+        + f"\nprint(client.stop_with_savepoint(False, {str(directory / 'sp')!r}).result(120))\n"
     )
     (directory / "endless.py").write_text(
         "from millpond.datastream.functions import SourceFunction\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 
@@ -24,6 +25,8 @@ from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, Snap
 from millpond.state.rocksdb import early_write_back
 from millpond.state.rocksdb.backend import RocksDBKeyedStateBackend
 from millpond.testing.ledger_sink import Ledger, LedgerSink
+from millpond.testing.snapshot_executor import ImmediateExecutor
+from millpond.testing.ticking_clock import TickingClock
 
 JOB = "ef" * 16
 COUNT = 300
@@ -99,12 +102,15 @@ def one_piece_a_cycle(monkeypatch):
 
 def run(tmp_path, *, parallelism=1, incremental=True, options=(), act=None, ledger=None):
     ledger = ledger or Ledger(lambda *_: None)
-    engine = EmbeddedEngine(job_id=JOB)
+    # Checkpoints begin and end after the same work in every run, however fast the machine is.
+    engine = EmbeddedEngine(
+        clock=TickingClock(), random=Random(1), executor=ImmediateExecutor(), job_id=JOB
+    )
     configuration = Configuration()
     settings = {
         "io.tmp.dirs": str(tmp_path / "temporary"),
         "millpond.batch-size": "10",
-        "execution.checkpointing.interval": "10 ms",
+        "execution.checkpointing.interval": "30 ms",
         **dict(options),
     }
     for key, value in settings.items():

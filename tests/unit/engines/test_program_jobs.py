@@ -79,7 +79,7 @@ def test_a_failure_nobody_asked_for_is_told(at_exit, caplog):
     env = StreamExecutionEnvironment.get_execution_environment()
     env.from_collection([0]).map(lambda value: 1 // value).print()
     client = env.execute_async("wrong")
-    client._done.result(20)
+    client._done.result(120)
     at_exit[0]()
     assert "Job 'wrong' failed, and its result was not asked for." in caplog.text
     assert "ZeroDivisionError" in caplog.text

@@ -43,7 +43,7 @@ class Slow(KeyedProcessFunction):
         self.count = runtime_context.get_state(ValueStateDescriptor("count", Types.LONG()))
 
     def process_element(self, value, ctx):
-        time.sleep(0.05 if Fault.patient and Fault.seen % 400 > 250 else 0.0005)
+        time.sleep(0.05 if Fault.patient and Fault.seen % 400 > 50 else 0.0005)
         Fault.seen += 1
         if Fault.armed and Fault.seen > Fault.after:
             Fault.armed = False
@@ -201,9 +201,12 @@ def test_records_in_flight_are_dealt_to_another_parallelism(tmp_path, calm, befo
     latest = max(
         (tmp_path / "checkpoints" / JOB).glob("chk-*"), key=lambda path: int(path.name[4:])
     )
-    second, later_ledger, _ = run(tmp_path, unaligned=True, parallelism=later, path=latest.as_uri())
+    # The same ledger: a later checkpoint than the first one may commit its transactions once more.
+    second, _, _ = run(
+        tmp_path, unaligned=True, parallelism=later, path=latest.as_uri(), ledger=ledger
+    )
     assert second.error is None
-    assert Counter(ledger.committed) + Counter(later_ledger.committed) == calm
+    assert Counter(ledger.committed) == calm
 
 
 def test_a_checkpoint_younger_than_the_timeout_stays_aligned(tmp_path, calm):

@@ -8,6 +8,9 @@ import pytest
 
 from millpond.errors import CheckpointError, JobRequestError
 
+# What takes longer has come to nothing.
+PATIENCE_SECONDS = 120
+
 JOB = "0b5e" * 8
 TRIGGER = "c0ffee00" * 4
 NO_DIRECTORY = "Config key [state.savepoints.dir] is not set. Property [{}] must be provided."
@@ -15,7 +18,7 @@ NO_DIRECTORY = "Config key [state.savepoints.dir] is not set. Property [{}] must
 
 def finished(site, kind, trigger_id):
     operation = site.operations.find((kind, JOB, trigger_id))
-    assert operation.done.wait(20)
+    assert operation.done.wait(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_a_repeated_trigger_begins_nothing(site, token):
     release = threading.Event()
     site.watch.ask = lambda job_id, request: (
         site.watch.asked.append(request),
-        release.wait(20),
+        release.wait(PATIENCE_SECONDS),
         {"path": "file:///s"},
     )[-1]
     body = {"target-directory": "/s", "triggerId": TRIGGER.upper()}
@@ -197,7 +200,7 @@ def test_operations_are_forgotten(site):
     keys = [("savepoint", JOB, f"{number:032x}") for number in range(310)]
     for key in keys:
         operations.begin(key, lambda: 1)
-        assert operations.find(key).done.wait(20)
+        assert operations.find(key).done.wait(PATIENCE_SECONDS)
     site.clock.advance(1)
     assert operations.find(keys[9]) is None
     assert operations.find(keys[10]).result == 1
@@ -208,7 +211,9 @@ def test_operations_are_forgotten(site):
 def test_too_many_at_once(site, token):
     release = threading.Event()
     for number in range(32):
-        site.operations.begin(("savepoint", JOB, f"{number:032x}"), lambda: release.wait(20))
+        site.operations.begin(
+            ("savepoint", JOB, f"{number:032x}"), lambda: release.wait(PATIENCE_SECONDS)
+        )
     body = {"target-directory": "/s"}
     refused = site.ask("POST", f"/jobs/{JOB}/savepoints", body, token=token)
     assert refused.status == 503

@@ -280,14 +280,14 @@ def test_a_writer_waits_for_the_thread_that_makes_the_links(harness: BackendHarn
 
     def slowly(path: Path) -> None:
         is_making.set()
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(120)
         harness.clock.advance(1000)
         make(path)
 
     snapshot._links._make = slowly
     with ThreadPoolExecutor(2) as executor:
         writing = executor.submit(snapshot.write)
-        assert is_making.wait(10)
+        assert is_making.wait(120)
         # Does not wait, and comes too late.
         snapshot._links.cancel()
         _fill(backend, range(20, 40))
@@ -295,8 +295,8 @@ def test_a_writer_waits_for_the_thread_that_makes_the_links(harness: BackendHarn
         flushing = executor.submit(backend._flush)
         assert not flushing.done()
         may_go_on.set()
-        flushing.result(10)
-        handle = writing.result(10)
+        flushing.result(120)
+        handle = writing.result(120)
     snapshot.release()
     _check(harness.create([handle]), range(20))
 
@@ -316,7 +316,7 @@ def test_reads_go_on_while_the_links_are_made(harness: BackendHarness) -> None:
             assert len(cursor.read(5)) == 5
             cursor.close()
             reads += 1
-        handle = writing.result(10)
+        handle = writing.result(120)
     snapshot.release()
     assert snapshot.stopped_seconds == 0
     _check(harness.create([handle]), range(2000))
