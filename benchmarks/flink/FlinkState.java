@@ -245,7 +245,7 @@ public class FlinkState {
         try (Backend backend = new Backend(kind, List.of())) {
             var keyed = backend.keyed;
             ValueState<Long> state = backend.state(valueOf);
-            for (Long key : keys) {
+            for (long key = 0; key < count; key++) {
                 keyed.setCurrentKey(key);
                 state.update(key);
             }
@@ -269,7 +269,7 @@ public class FlinkState {
                 }
             });
         }
-        accessMaps(kind, heap, Arrays.copyOf(keys, count));
+        accessMaps(kind, heap, keys);
         accessLists(kind, heap, shuffled(count / 5));
     }
 
@@ -282,7 +282,7 @@ public class FlinkState {
         try (Backend backend = new Backend(kind, List.of())) {
             var keyed = backend.keyed;
             MapState<Long, Long> state = backend.state(mapOf);
-            for (Long key : keys) {
+            for (long key = 0; key < count; key++) {
                 keyed.setCurrentKey(key);
                 for (long userKey = 0; userKey < 1000; userKey += 100) {
                     state.put(userKey, key);
@@ -330,7 +330,7 @@ public class FlinkState {
             var keyed = backend.keyed;
             ListState<Long> state = backend.state(listOf);
             Pass fill = () -> {
-                for (Long key : keys) {
+                for (long key = 0; key < count; key++) {
                     keyed.setCurrentKey(key);
                     state.update(hundred);
                 }
