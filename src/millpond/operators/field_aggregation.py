@@ -78,7 +78,6 @@ class FieldAggregationOperator(ReduceOperator):
         assert batch.keys is not None
         reduce, get, write = self._reduce, entries.get, self._state.update
         results: list[Any] = []
-        append = results.append
         key = None
         try:
             for key, value in zip(batch.keys, batch.values, strict=True):
@@ -95,7 +94,7 @@ class FieldAggregationOperator(ReduceOperator):
                     backend.current_key = key
                     result = value if result is None else reduce(result, value)
                     write(result)
-                append(result)
+                results.append(result)
         except Exception:
             backend.current_key = key  # for the error, which names it
             raise

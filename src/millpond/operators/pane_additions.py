@@ -143,12 +143,16 @@ class CountedPanes(AggregatedPanes):
 
     def add(self, window: TimeWindow, keys: Sequence[Any], values: Sequence[Any]) -> None:
         position, accumulators = self._position, self._panes.of(window)
+        fits, is_stored = self._fits or _any, self._panes.is_stored(window)
         get, key = accumulators.get, None
         try:
             for key, value in zip(keys, values, strict=True):
                 accumulator = get(key)
                 if accumulator is None or value is None:
-                    self._begin(window, key, self._first(window, key, value))
+                    if is_stored or value is None or not fits(first := (1, value[position])):
+                        self._begin(window, key, self._first(window, key, value))
+                    else:
+                        accumulators[key] = first
                     continue
                 number, total = accumulator
                 accumulators[key] = (number + 1, total + value[position])

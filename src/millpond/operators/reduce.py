@@ -67,7 +67,6 @@ class ReduceOperator(UserFunctionOperator):
         assert batch.keys is not None
         reduce, get, write = self._reduce, entries.get, self._state.update
         results: list[Any] = []
-        append = results.append
         for key, value in zip(batch.keys, batch.values, strict=True):
             backend.current_key = key
             result = get(key)
@@ -80,7 +79,8 @@ class ReduceOperator(UserFunctionOperator):
                     write(None)
                 else:
                     entries[key] = result
-            append(result)
+            # Not a bound method: the interpreter has an instruction for this call.
+            results.append(result)
         return results
 
     @staticmethod

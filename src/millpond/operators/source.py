@@ -82,6 +82,7 @@ class SourceOperator(Operator):
         self._source = spec.source
         self._strategy = spec.watermark_strategy or spec.source.default_watermark_strategy()
         self._splits: list[_SplitProgress] = []
+        self._unfinished: list[_SplitProgress] = []  # in the order of the splits
         self._next_discovery_ms: int | None = None
         self._unlisted: list[_SplitProgress] = []
         self._stopped = False
@@ -101,7 +102,7 @@ class SourceOperator(Operator):
     def open(self) -> None:
         self._event_time.open(self.output)
         self._discover()
-        if self._source.bounded and not self._unfinished():
+        if self._source.bounded and not self._unfinished:
             # Nothing is left to read: nobody needs to wait for this subtask's event time.
             self.output.emit_watermark(MAX_WATERMARK)
 
@@ -113,6 +114,8 @@ class SourceOperator(Operator):
             if split.split_id not in known:
                 progress = self._restored.get(split.split_id) or _SplitProgress(split)
                 self._splits.append(progress)
+                if not progress.finished:
+                    self._unfinished.append(progress)
         if context.subtask_index == 0:
             # A source may forget splits that were read; the snapshot must not, or they come again.
             listed = {split.split_id for split in splits}
@@ -134,7 +137,7 @@ class SourceOperator(Operator):
             and self.context.clock.now_ms() >= self._next_discovery_ms
         ):
             self._discover()
-        unfinished = self._unfinished()
+        unfinished = self._unfinished
         if self._source.bounded:
             if not unfinished:
                 self.ended = True
@@ -143,7 +146,7 @@ class SourceOperator(Operator):
         if len(unfinished) > 1:
             # The one that is furthest behind: a restored run takes up the same turns.
             batch_size = self.context.batch_size
-            unfinished.sort(key=lambda progress: progress.records // batch_size)
+            unfinished = sorted(unfinished, key=lambda each: each.records // batch_size)
         if any(self._read(progress) for progress in unfinished):
             return True
         self._event_time.nothing_came(self.output)
@@ -153,11 +156,8 @@ class SourceOperator(Operator):
         # The splits of a bounded source are read one after the other.
         if not self._source.bounded:
             self._event_time.watch_splits(
-                {each.split.split_id: each.largest for each in self._unfinished()}
+                {each.split.split_id: each.largest for each in self._unfinished}
             )
-
-    def _unfinished(self) -> list[_SplitProgress]:
-        return [progress for progress in self._splits if not progress.finished]
 
     def _read(self, progress: _SplitProgress) -> bool:
         reader = progress.reader
@@ -180,6 +180,7 @@ class SourceOperator(Operator):
             progress.position = reader.position()
             progress.finished = True
             progress.reader = None
+            self._unfinished = [each for each in self._unfinished if each is not progress]
             reader.close()
             self._watch_splits()
         return True
@@ -205,7 +206,7 @@ class SourceOperator(Operator):
     @property
     def exhausted(self) -> bool:
         """Whether there is no split left to read for now."""
-        return self.ended or not self._unfinished()
+        return self.ended or not self._unfinished
 
     @property
     def event_time(self) -> EventTimeAssignment:

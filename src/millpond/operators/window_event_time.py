@@ -28,7 +28,7 @@ from millpond.state.contract.keyed_backend import NO_KEY
 from millpond.state.contract.states import SupportsEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from millpond.datastream.operator_spec import WindowSpec
     from millpond.operators.columnar_windows import ColumnarWindows
@@ -300,7 +300,7 @@ class EventTimeWindowOperator(WindowOperator):
     def _fire_held(self, panes: HeldPanes, window: TimeWindow) -> None:
         """Emit a window that the state knows nothing about."""
         keys, contents = panes.take(window)
-        self._emit([(key, window) for key in keys], contents)
+        self._emit(window, zip(keys, repeat(window), strict=False), contents)
         if self._allowed_lateness_ms:
             self._put(window, keys, contents)
             self._set_cleanup_timers(window, keys)
@@ -314,7 +314,9 @@ class EventTimeWindowOperator(WindowOperator):
                 continue
             # A timer of another time was set with another lateness, before a restore.
             slots = [(key, window) for time, key, window in due if time == window.end - 1]
-            self._emit(slots, state.take(slots))
+            if slots:
+                # They end, and so begin, at one time.
+                self._emit(slots[0][1], slots, state.take(slots))
 
     def _fire_one_by_one(self, due: list[Timer]) -> None:
         for timestamp, self.backend.current_key, window in due:
@@ -325,13 +327,14 @@ class EventTimeWindowOperator(WindowOperator):
                 if self._clears_function:
                     self.clear_function(window)
 
-    def _emit(self, slots: list[tuple[Any, TimeWindow]], panes: list[Any]) -> None:
-        """Emit the results of windows of one end; a pane of None has none."""
+    def _emit(
+        self, window: TimeWindow, slots: Iterable[tuple[Any, TimeWindow]], panes: list[Any]
+    ) -> None:
+        """Emit the results of the panes of a window; a pane of None has none."""
         if self.spec.window_function is not None:
             self._call_functions(slots, panes)
             return
         get_result, size = self._get_result, self.context.batch_size
-        window = slots[0][1] if slots else None  # they end, and so begin, at one time
         if get_result is None:
             values = [pane for pane in panes if pane is not None]
         else:
@@ -345,10 +348,9 @@ class EventTimeWindowOperator(WindowOperator):
                 self.fail_combining(error, window)
         for start in range(0, len(values), size):
             part = values[start : start + size]
-            assert window is not None
             emit_results(part, [window.max_timestamp()] * len(part), self.output)
 
-    def _call_functions(self, slots: list[tuple[Any, TimeWindow]], panes: list[Any]) -> None:
+    def _call_functions(self, slots: Iterable[tuple[Any, TimeWindow]], panes: list[Any]) -> None:
         get_result, is_combined = self._get_result, self._is_combined
         for (self.backend.current_key, window), pane in zip(slots, panes, strict=True):
             if pane is None:
