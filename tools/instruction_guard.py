@@ -72,6 +72,8 @@ def main() -> int:
 
 
 def _per_event(program: str, **fields: str) -> float:
+    # The first run of all compiles the modules; it is not counted.
+    _run([], program.format(**fields, keys=KEYS, events=100))
     few, more = (
         _instructions(program.format(**fields, keys=KEYS, events=events)) for events in EVENTS
     )
@@ -80,18 +82,26 @@ def _per_event(program: str, **fields: str) -> float:
 
 def _instructions(program: str) -> int:
     command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    report = _run(command, program)
+    found = re.search(r"I\s+refs:\s+([\d,]+)", report)
+    if found is None:
+        sys.exit(f"valgrind failed:\n{report[-2000:]}")
+    return int(found[1].replace(",", ""))
+
+
+def _run(under: list[str], program: str) -> str:
+    """Run a program and return what it wrote to standard error."""
     done = subprocess.run(
-        [*command, sys.executable, "-c", program],
+        [*under, sys.executable, "-c", program],
         cwd=ROOT,
         env=_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
-    if done.returncode or found is None:
-        sys.exit(f"valgrind failed:\n{done.stderr[-2000:]}")
-    return int(found[1].replace(",", ""))
+    if done.returncode:
+        sys.exit(f"a measured program failed:\n{done.stderr[-2000:]}")
+    return done.stderr
 
 
 def _environment() -> dict[str, str]:
