@@ -7,18 +7,25 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from millpond.errors import SerializationError, StateTypeError
-from millpond.state.contract.declared_type import encoder_error, fits, key_form
+from millpond.state.contract.declared_type import (
+    INTEGER_RANGES,
+    encoder_error,
+    fits,
+    key_form,
+)
+from millpond.state.contract.map_iterator import ABSENT
 from millpond.state.rocksdb.map_key import map_key_decoder, map_key_encoder
 from millpond.state.rocksdb.state import RocksDBState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from millpond.serialization.coder import Coder
     from millpond.state.contract.definition import StateDefinition
     from millpond.state.contract.keyed_backend import KeyedStateBackend
     from millpond.state.rocksdb.database import ColumnFamily
 
-__all__ = ("MapRows", "first_of_pair", "merged")
+__all__ = ("MapRows", "first_of_pair", "merged", "present")
 
 
 first_of_pair = itemgetter(0)
@@ -36,6 +43,10 @@ class MapRows(RocksDBState):
         "_fits_value",
         "_key_coder",
         "_key_form",
+        "_largest_key",
+        "_largest_value",
+        "_least_key",
+        "_least_value",
     )
 
     def __init__(
@@ -50,6 +61,9 @@ class MapRows(RocksDBState):
         self._fits_key = fits(self._key_coder)
         self._key_form = key_form(self._key_coder)
         self._fits_value = fits(definition.value_coder)
+        # No number is within the bounds where another type is declared.
+        self._least_key, self._largest_key = _bounds(self._key_coder)
+        self._least_value, self._largest_value = _bounds(definition.value_coder)
         self._decode_row = self.codec.decode_map_value
         self._encode_row = self.codec.encode_map_value
 
@@ -98,6 +112,15 @@ class MapRows(RocksDBState):
 
     def _refuse_unhashable(self, key: Any, error: TypeError) -> NoReturn:
         raise self._unfit(SerializationError("Map keys must be hashable."), key) from error
+
+
+def _bounds(coder: Coder) -> tuple[int, int]:
+    return INTEGER_RANGES.get(coder.signature, (1, 0))
+
+
+def present(entries: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the entries without those that are ABSENT, in a new dictionary."""
+    return {key: value for key, value in entries.items() if value is not ABSENT}
 
 
 def merged(new: list[tuple[bytes, Any]], stored: Iterator[tuple[bytes, Any]]) -> Iterator[Any]:

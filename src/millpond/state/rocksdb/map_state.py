@@ -14,7 +14,7 @@ from millpond.state.contract.map_iterator import (
     Walks,
 )
 from millpond.state.rocksdb.database import prefix_end
-from millpond.state.rocksdb.map_rows import MapRows, first_of_pair, merged
+from millpond.state.rocksdb.map_rows import MapRows, first_of_pair, merged, present
 from millpond.state.rocksdb.state import MISSING, delete_rows
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
     `_dirty` and `_clean` map a slot to what is known of its entries, ABSENT for none: what is not
     in the database yet, and what is there. The stored rows of slots in `_cleared` are void. Of
     slots in `_complete` every stored entry is in `_clean`, so that short maps need no scan. So many
-    of a slot's first entries in `_dirty` as `_ordered` says are in the order of their bytes.
+    of a slot's first entries in `_dirty` as `_ordered` says are in the order of their bytes. Slots
+    with an ABSENT among the entries of either are in `_holed`.
     """
 
     __slots__ = (
@@ -57,8 +58,10 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
         "_complete",
         "_dirty",
         "_flushes",
+        "_holed",
         "_operations",
         "_ordered",
+        "_under_way",
         "_walks",
     )
 
@@ -71,9 +74,11 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
         self._cleared: dict[Any, None] = {}
         self._complete: dict[Any, bool] = {}
         self._ordered: dict[Any, int] = {}
+        self._holed: set[Any] = set()
         self._operations = 0
         self._flushes = 0
         self._walks = Walks()
+        self._under_way = self._walks.under_way
 
     def get(self, key: Any) -> Any:
         """Return a key's value, None if there is none."""
@@ -90,12 +95,17 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
 
     def put(self, key: Any, value: Any) -> None:
         """Set a key's value; None is a value."""
-        if self._fits_key is not None and not self._fits_key(key):
+        # Integers are compared here: `fits` would cost as much as all that follows.
+        if type(key) is int and self._least_key <= key <= self._largest_key:
+            pass
+        elif self._fits_key is not None and not self._fits_key(key):
             key = self.admit(key, self._key_coder, "map key")
-        if value is not None and self._fits_value is not None and not self._fits_value(value):
+        if type(value) is int and self._least_value <= value <= self._largest_value:
+            pass
+        elif value is not None and self._fits_value is not None and not self._fits_value(value):
             value = self.admit(value, self.definition.value_coder, "map value")
         slot = self._scope.current_key
-        if self._walks.under_way:
+        if self._under_way:
             self._walks.outdate(slot)
         entries = self._dirty.get(slot)
         try:
@@ -107,7 +117,7 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
             self._refuse_unhashable(key, error)
         self._operations += 1
         if self._operations > self.cache_entries:
-            self.evict()
+            self._make_room()
 
     def put_all(self, dict_value: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> None:
         """Set the values of several keys, given as a dictionary or as pairs."""
@@ -130,12 +140,13 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
     def clear(self) -> None:
         """Remove the entries of the current key and namespace; the rows go at the next flush."""
         slot = self._scope.current_key
-        if self._walks.under_way:
+        if self._under_way:
             self._walks.outdate(slot)
         self._dirty.pop(slot, None)
         self._ordered.pop(slot, None)
         self._clean.pop(slot, None)
         self._complete.pop(slot, None)
+        self._holed.discard(slot)
         self._cleared[slot] = None
         self._operations += 1
 
@@ -180,11 +191,12 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
         stored = self._short(slot)
         if stored is None:
             return self._iterate_long(slot, shape)
-        keys, values = self._short_entries(slot, stored)
+        entries = self._short_entries(slot, stored)
+        keys = list(entries)
         if shape is _pair:
-            results = list(zip(keys, values, strict=True))
+            results: list[Any] = list(entries.items())
         else:
-            results = values if shape is _value else keys[:]
+            results = list(entries.values()) if shape is _value else keys[:]
         return self._walks.add(ShortMapIterator(keys, results, self, slot, shape))
 
     def _iterate_long(self, slot: Any, shape: Callable[[Any, Any], Any]) -> MapStateIterator:
@@ -245,30 +257,32 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
         self._know_all(slot, found)
         return found
 
-    def _short_entries(self, slot: Any, stored: _Entries) -> tuple[list[Any], list[Any]]:
-        """Return keys and values in the order of the rows; new lists."""
-        entries = {key: value for key, value in stored.items() if value is not ABSENT}
+    def _short_entries(self, slot: Any, stored: _Entries) -> _Entries:
+        """Return the entries in the order of the rows; not to be changed by the caller."""
+        is_holed = slot in self._holed
+        if is_holed:
+            stored = present(stored)
         changed = self._dirty.get(slot)
-        if changed:
-            if not entries:
-                return self._new_entries(slot, changed)
-            is_stored = all(key in entries for key in changed)
-            entries = {k: v for k, v in {**entries, **changed}.items() if v is not ABSENT}
-            if not is_stored:
-                keys = self._sorted(slot, entries)
-                return keys, [entries[key] for key in keys]
-        return list(entries), list(entries.values())
+        if not changed:
+            return stored
+        if not stored:
+            changed = self._new_entries(slot, changed)
+            return present(changed) if is_holed else changed
+        entries = {**stored, **changed}
+        is_stored = len(entries) == len(stored)
+        if is_holed:
+            entries = present(entries)
+        if is_stored:
+            return entries
+        return {key: entries[key] for key in self._sorted(slot, entries)}
 
-    def _new_entries(self, slot: Any, changed: _Entries) -> tuple[list[Any], list[Any]]:
-        """Return the entries of a map of which nothing is stored; keep them in their order."""
+    def _new_entries(self, slot: Any, changed: _Entries) -> _Entries:
+        """Keep the entries of a map of which nothing is stored in their order."""
         if self._ordered.get(slot) != len(changed):
             changed = {key: changed[key] for key in self._sorted(slot, changed)}
             self._dirty[slot] = changed
             self._ordered[slot] = len(changed)
-        keys = [key for key, value in changed.items() if value is not ABSENT]
-        if len(keys) == len(changed):
-            return keys, list(changed.values())
-        return keys, [changed[key] for key in keys]
+        return changed
 
     def _keys_of_long(self, slot: Any, scanned: _Entries) -> Iterator[Any]:
         """Return the keys of a slot with many rows; `scanned` has the value of the last one."""
@@ -304,14 +318,16 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
             self._learn(row)
         self._operations += 1
         if self._operations > self.cache_entries:
-            self.evict()
-            entries = self._clean[slot] = {}
+            self._make_room()
+            entries = self._clean.setdefault(slot, {})
         entries[key] = value
+        if value is ABSENT:
+            self._holed.add(slot)
         return value
 
     def remove_at(self, slot: Any, key: Any) -> None:
         """Remove a key from the map of a slot; nothing happens if it is not there."""
-        if self._walks.under_way:
+        if self._under_way:
             self._walks.outdate(slot)
         entries = self._dirty.get(slot)
         if slot in self._cleared:
@@ -322,9 +338,10 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
         if entries is None:
             entries = self._dirty[slot] = {}
         entries[key] = ABSENT
+        self._holed.add(slot)
         self._operations += 1
         if self._operations > self.cache_entries:
-            self.evict()
+            self._make_room()
 
     def _stored(
         self, cursor: Cursor, prefix_length: int, scanned: _Entries
@@ -428,12 +445,23 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
             cleared.update(self._cleared)
             self._dirty, self._cleared = dirty, cleared
 
+    def _make_room(self) -> None:
+        """Write and drop what is held, unless it is few entries that are used again and again."""
+        dirty, clean = self._dirty, self._clean
+        held = len(dirty) + len(clean) + len(self._cleared)
+        held += sum(map(len, dirty.values())) + sum(map(len, clean.values()))
+        if held > self.cache_entries // 2:
+            self.evict()
+        else:
+            self._operations = held
+
     def evict(self) -> None:
         """Flush and keep only what was changed."""
         self._write()
         self._clean.clear()
         self._complete.clear()
         self._clean.update(self._dirty)
+        self._holed.intersection_update(self._dirty)
         self._dirty.clear()
         self._cleared.clear()
         self._operations = 0

@@ -47,7 +47,7 @@ def _limit(backend: Any, size: int) -> None:
             table.stored.cache_entries = size
 
 
-@pytest.mark.parametrize("cache", [1, 3, 1000])
+@pytest.mark.parametrize("cache", [1, 3, 100, 1000])
 @pytest.mark.parametrize("seed", range(2))
 def test_random_map_operations_equal_a_dictionary(
     harness: BackendHarness, monkeypatch: pytest.MonkeyPatch, cache: int, seed: int
@@ -178,6 +178,22 @@ def test_values_are_written_back_at_a_snapshot_only(harness: BackendHarness) -> 
     assert list(family.scan()) == []
     harness.snapshot(backend)
     assert len(list(family.scan())) == 1
+
+
+def test_a_map_whose_entries_are_used_again_and_again_is_not_written(
+    harness: BackendHarness,
+) -> None:
+    backend = harness.create()
+    state = state_of(backend, MAP)
+    _limit(backend, 50)
+    with at_key(backend, 1):
+        for number in range(500):
+            state.put("few", number)
+            assert state.get("none") is None
+            state.remove("other")
+        assert list(state.items()) == [("few", 499)]
+    family = backend._tables["python-state-map"].family
+    assert family.number("rocksdb.num-entries-active-mem-table") == 0
 
 
 def test_what_was_never_stored_leaves_no_tombstone(harness: BackendHarness) -> None:
