@@ -1,8 +1,9 @@
-"""`claim_job`: of the processes of one machine, one runs a job that has a name."""
+"""`claim_job`: a job that has a name runs once on a machine."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,13 @@ def claim_job(program: Program, job_id: str | None) -> Path | None:
     """Return the directory that says this process runs the job; None where nobody asks.
 
     A job that is known to later processes is claimed: by high availability, or by an id of the
-    user's choice. A second process would go on from the first one's checkpoints, delete them, and
-    make results visible twice. Two jobs with one cluster id have one job id, in Flink too. The
-    claim ends with `remove_owned`, or the process. Storage on other machines cannot be claimed;
-    there, of two that complete a checkpoint one fails.
+    user's choice. A second one, of this process or another, would go on from the first one's
+    checkpoints, delete them, and make results visible twice. Two jobs with one cluster id have one
+    job id, in Flink too. The claim ends with `remove_owned`, or the process. Storage on other
+    machines cannot be claimed; there, of two that complete a checkpoint one fails.
 
     Raises:
-        ConfigurationError: another process runs the job; tells which. Or an option is not valid.
+        ConfigurationError: the job runs already; tells in which process. Or an option is not valid.
     """
     configuration = program.configuration
     available = HighAvailability.of(configuration)
@@ -50,14 +51,15 @@ def claim_job(program: Program, job_id: str | None) -> Path | None:
     directory = Path(join(root, "running", identity.job_id))
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        own(directory)
+        own(directory, once=True)
     except BlockingIOError as error:
         context = {} if available is None else {"cluster_id": available.cluster_id}
         with contextlib.suppress(OSError):
             context["process"] = (directory / OWNER_FILE_NAME).read_text("ascii")
+        here = context.get("process") == str(os.getpid())
         raise ConfigurationError(
-            "Another process runs a job with this id.",
-            hint=f"{hint}, or wait for the end of that process.",
+            f"{'This' if here else 'Another'} process runs a job with this id.",
+            hint=f"{hint}, or wait for the end of that {'job' if here else 'process'}.",
             job=identity.job_id,
             **context,
         ) from error

@@ -33,17 +33,21 @@ _held: Final[dict[str, int]] = {}
 _lock = threading.Lock()
 
 
-def own(directory: Path) -> None:
+def own(directory: Path, *, once: bool = False) -> None:
     """Make an existing directory this process's, until `disown`, `remove_owned` or its end.
 
+    Again changes nothing, unless it may be owned only `once`.
+
     Raises:
-        BlockingIOError: another process has it.
+        BlockingIOError: another process has it, or this one where it must not.
         FileNotFoundError: another process took it for an abandoned one, and removed it.
         OSError: its lock cannot be made.
     """
     key = str(directory)
     with _lock:
         if key in _held:
+            if once:
+                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), key)
             return
     path = directory / OWNER_FILE_NAME
     descriptor = _open(path)

@@ -6,7 +6,7 @@ import gc
 import threading
 from typing import final
 
-__all__ = ("CalmCollection",)
+__all__ = ("CalmCollection", "collect_ended_attempt")
 
 _YOUNG_OBJECTS = 10_000
 _lock = threading.Lock()
@@ -57,3 +57,12 @@ class CalmCollection:
             if _frozen_here:
                 _frozen_here = False
                 gc.unfreeze()
+
+
+def collect_ended_attempt() -> None:
+    """Free what the attempt before left, and with it its state: operators and contexts are cycles.
+
+    Else the next `CalmCollection` would freeze it, as alive, and each restart would keep the state
+    of one attempt more. It comes before state is restored, so that there is little to walk.
+    """
+    gc.collect()

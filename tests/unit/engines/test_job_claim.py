@@ -152,3 +152,14 @@ def test_a_job_by_its_id_runs_once(tmp_path, in_code):
 
 def test_an_id_without_a_directory_claims_nothing():
     assert claim({}, JOB_ID) is None
+
+
+def test_two_jobs_of_one_process_do_not_share_an_id(tmp_path):
+    options = {"execution.checkpointing.dir": (tmp_path / "checkpoints").as_uri()}
+    first = claim(options, JOB_ID)
+    with pytest.raises(ConfigurationError, match="This process runs a job with this id") as error:
+        claim(options, JOB_ID)
+    assert error.value.hint == "Give each job an id of its own, or wait for the end of that job."
+    assert error.value.context["process"] == str(os.getpid())
+    remove_owned(first)
+    remove_owned(claim(options, JOB_ID))
