@@ -8,7 +8,7 @@ count all of it, not only the stateful operator.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,11 +122,11 @@ JOBS = (
 )  # fmt: skip
 
 
-def run_jobs(group: str, *, quick: bool, repeats: int) -> Iterator[Measurement]:
-    """Run the jobs of a group on both backends."""
-    for job in JOBS:
-        if job.group != group:
-            continue
+def run_jobs(
+    group: str, *, quick: bool, repeats: int, keys: int | None = None, zipf: bool = False
+) -> Iterator[Measurement]:
+    """Run the jobs of a group on both backends, with their own keys or with others."""
+    for job in _spread(group, keys, zipf=zipf):
         for backend in ("heap", "rocksdb"):
             events = 2_000_000 if backend == "heap" else 1_000_000
             if quick:
@@ -150,6 +150,19 @@ def run_jobs(group: str, *, quick: bool, repeats: int) -> Iterator[Measurement]:
                 target=job.target.get(backend),
                 note=f"{events:,} events, {job.keys:,} keys",
             )
+
+
+def _spread(group: str, keys: int | None, *, zipf: bool) -> Iterator[Job]:
+    """Return the jobs of a group; those whose keys are changed are compared with nothing."""
+    for job in JOBS:
+        if job.group != group:
+            continue
+        if keys is None and not zipf:
+            yield job
+        elif not job.columnar and not job.zipf:
+            number = job.keys if keys is None else keys
+            name = f"{job.name}, {'zipf of ' if zipf else ''}{number:,} keys"
+            yield replace(job, name=name, keys=number, zipf=zipf, java={}, target={})
 
 
 def _loop_rate(job: Job, events: int) -> list[float]:
