@@ -318,6 +318,9 @@ class CompletedCheckpointStore:
         `is_stopped`: it finished because it was told to, so that it may be started again.
         """
         if is_retained(retention, end):
+            if not self._checkpoints and self._storage.directory is not None:
+                # Nothing is retained of a job that came to nothing.
+                self._storage.directory.remove_if_empty()
             return
         result = self._result if end is JobEnd.FINISHED and not is_stopped else None
         if result is not None and not result.write(self._highest_id):

@@ -13,13 +13,15 @@ from millpond.engines.high_availability import HighAvailability, JobIdentity
 from millpond.errors import ConfigurationError
 from millpond.filesystem import get_file_system
 from millpond.filesystem.local import LocalFileSystem
-from millpond.filesystem.owner import OWNER_FILE_NAME, own
+from millpond.filesystem.owner import OWNER_FILE_NAME, own, remove_owned
 from millpond.filesystem.path import join
 
 if TYPE_CHECKING:
     from millpond.datastream.engine import Program
 
-__all__ = ("claim_job",)
+__all__ = ("claim_job", "release_job")
+
+_TRIES = 10
 
 
 def claim_job(program: Program, job_id: str | None) -> Path | None:
@@ -28,7 +30,7 @@ def claim_job(program: Program, job_id: str | None) -> Path | None:
     A job that is known to later processes is claimed: by high availability, or by an id of the
     user's choice. A second one, of this process or another, would go on from the first one's
     checkpoints, delete them, and make results visible twice. Two jobs with one cluster id have one
-    job id, in Flink too. The claim ends with `remove_owned`, or the process. Storage on other
+    job id, in Flink too. The claim ends with `release_job`, or the process. Storage on other
     machines cannot be claimed; there, of two that complete a checkpoint one fails.
 
     Raises:
@@ -50,8 +52,7 @@ def claim_job(program: Program, job_id: str | None) -> Path | None:
     identity = JobIdentity.of(configuration, job_id, resume=True)
     directory = Path(join(root, "running", identity.job_id))
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        own(directory, once=True)
+        _own(directory)
     except BlockingIOError as error:
         context = {} if available is None else {"cluster_id": available.cluster_id}
         with contextlib.suppress(OSError):
@@ -67,6 +68,23 @@ def claim_job(program: Program, job_id: str | None) -> Path | None:
         # Its checkpoints cannot be written there either, which is told with their path.
         return None
     return directory
+
+
+def release_job(claim: Path) -> None:
+    """End a claim; the directory of all claims goes with the last of them."""
+    remove_owned(claim)
+    with contextlib.suppress(OSError):
+        claim.parent.rmdir()
+
+
+def _own(directory: Path) -> None:
+    for _ in range(_TRIES - 1):
+        # Whoever ends the last claim removes the directory of all.
+        with contextlib.suppress(FileNotFoundError):
+            directory.mkdir(parents=True, exist_ok=True)
+            return own(directory, once=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    return own(directory, once=True)
 
 
 def _checkpoint_directory(program: Program) -> str | None:

@@ -8,6 +8,7 @@ from millpond.common.job_execution_result import JobExecutionResult
 from millpond.common.job_id import JobID
 from millpond.common.job_status import JobStatus
 from millpond.engines.failure import raise_failure
+from millpond.engines.job_claim import release_job
 from millpond.engines.termination import Termination
 from millpond.filesystem.owner import disown, remove_owned
 from millpond.runtime.job_manager import JobListener, JobManager
@@ -74,7 +75,7 @@ class JobRun:
         if self.caches is not None:
             self.caches.end(finished=self.manager.status is JobStatus.FINISHED)
         if self.claim is not None:
-            remove_owned(self.claim)
+            release_job(self.claim)
 
 
 @final

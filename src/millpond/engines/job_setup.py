@@ -152,8 +152,25 @@ class JobSetup:
     ) -> tuple[CompletedCheckpointStore, str | None]:
         """Return the job's checkpoints, and the file that says that it has finished already."""
         storage = self._storage(choice)
-        if checkpointing:
-            storage.initialize()
+        try:
+            if checkpointing:
+                storage.initialize()
+            return self._recovered(storage, choice, configuration, pointer, commits=commits)
+        except BaseException:
+            if checkpointing and storage.directory is not None:
+                # A start that is refused leaves no trace.
+                storage.directory.remove_if_empty()
+            raise
+
+    def _recovered(
+        self,
+        storage: CheckpointStorage,
+        choice: BackendChoice,
+        configuration: Configuration,
+        pointer: RecoveryPointer | None,
+        *,
+        commits: bool,
+    ) -> tuple[CompletedCheckpointStore, str | None]:
         marker = self._result_marker(storage)
         store = CompletedCheckpointStore(
             storage,

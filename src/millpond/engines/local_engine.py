@@ -7,11 +7,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from millpond.engines.cache_writing import CacheWriting
-from millpond.engines.job_claim import claim_job
+from millpond.engines.job_claim import claim_job, release_job
 from millpond.engines.job_client import ThreadJobClient
 from millpond.engines.job_run import CollectingListener, collect_results, result_of
 from millpond.engines.termination import Termination
-from millpond.filesystem.owner import remove_owned
 from millpond.runtime.job_manager import JobListener
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class LocalEngine(ABC):
             run = self._open(caches.program, listener)
         except BaseException:
             if claim is not None:
-                remove_owned(claim)
+                release_job(claim)
             raise
         run.caches, run.claim = caches, claim
         return run

@@ -15,16 +15,16 @@ from millpond.datastream.engine import Launch, LaunchWith, Program
 from millpond.datastream.state_backend import FsStateBackend
 from millpond.datastream.transformation import JobDescription
 from millpond.engines.embedded import EmbeddedEngine
-from millpond.engines.job_claim import claim_job
+from millpond.engines.job_claim import claim_job, release_job
 from millpond.errors import ConfigurationError, MillpondError
-from millpond.filesystem.owner import remove_owned
+from millpond.filesystem.owner import own, remove_owned
 
 HOLD = """
 import sys
 from millpond.common import Configuration
 from millpond.datastream.engine import Program
 from millpond.datastream.transformation import JobDescription
-from millpond.engines.job_claim import claim_job
+from millpond.engines.job_claim import claim_job, release_job
 configuration = Configuration.from_dict({OPTIONS})
 print(claim_job(Program(JobDescription("job"), configuration), {JOB_ID}), flush=True)
 sys.stdin.read()
@@ -163,3 +163,51 @@ def test_two_jobs_of_one_process_do_not_share_an_id(tmp_path):
     assert error.value.context["process"] == str(os.getpid())
     remove_owned(first)
     remove_owned(claim(options, JOB_ID))
+
+
+@pytest.mark.parametrize("job_id", [None, JOB_ID])
+def test_a_start_that_is_refused_leaves_no_directories(job_id, tmp_path):
+    options = {
+        "execution.checkpointing.dir": (tmp_path / "checkpoints").as_uri(),
+        "execution.checkpointing.interval": "1 h",
+        "execution.state-recovery.path": (tmp_path / "nowhere").as_uri(),
+    }
+    with LaunchWith(Launch(EmbeddedEngine(job_id=job_id))):
+        with pytest.raises(MillpondError, match="holds no _metadata"):
+            execute(options)
+        assert not list((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("retention", ["NO_EXTERNALIZED_CHECKPOINTS", "RETAIN_ON_CANCELLATION"])
+def test_a_job_that_fails_before_its_first_checkpoint_leaves_none(retention, tmp_path):
+    options = {
+        "execution.checkpointing.dir": (tmp_path / "checkpoints").as_uri(),
+        "execution.checkpointing.interval": "1 h",
+        "execution.checkpointing.externalized-checkpoint-retention": retention,
+        "restart-strategy.type": "none",
+    }
+    env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(options))
+    env.from_collection([0], Types.LONG()).map(lambda value: 1 // value)
+    with pytest.raises(ZeroDivisionError):
+        env.execute()
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_claim_is_made_although_the_last_one_ends_meanwhile(options, tmp_path, monkeypatch):
+    first = claim(options)
+    ended = []
+
+    def own_late(directory, **options):
+        if not ended:
+            ended.append(directory)
+            directory.rmdir()
+            release_job(first)
+            assert not first.parent.exists()
+        own(directory, **options)
+
+    monkeypatch.setattr("millpond.engines.job_claim.own", own_late)
+    second = claim({**options, "high-availability.cluster-id": "another"})
+    assert second == ended[0]
+    assert second.is_dir()
+    release_job(second)
+    assert not second.parent.exists()

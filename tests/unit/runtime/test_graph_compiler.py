@@ -7,7 +7,7 @@ import pytest
 
 from millpond.datastream import StreamExecutionEnvironment
 from millpond.datastream.functions import CoMapFunction, MapFunction
-from millpond.errors import InvalidProgramError
+from millpond.errors import ConfigurationError, InvalidProgramError
 from millpond.runtime.graph_compiler import CompilerOptions, compile_job
 
 
@@ -155,3 +155,9 @@ def test_a_function_that_cannot_be_copied_is_named(env):
     source(env).map(Locked()).name("locked")
     with pytest.raises(InvalidProgramError, match=r"'locked' cannot be copied.*open\(\)"):
         compiled(env)
+
+
+def test_an_empty_uid_is_refused(env):
+    with pytest.raises(ConfigurationError, match="The uid is empty") as caught:
+        source(env).name("numbers").uid("")
+    assert caught.value.context == {"operator": "numbers"}

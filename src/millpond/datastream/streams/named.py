@@ -33,7 +33,16 @@ class NamedStream:
         """Give the operator an id that survives changes of the program.
 
         Its hash is the operator's id in checkpoints and savepoints.
+
+        Raises:
+            ConfigurationError: it is empty. To checkpoints of Flink that means none.
         """
+        if not uid:
+            raise ConfigurationError(
+                "The uid is empty, as that of an operator without one is in a checkpoint.",
+                hint="Give the operator another one, or leave uid() out.",
+                operator=self._transformation.name,
+            )
         self._transformation.uid = uid
         return self
 
