@@ -272,7 +272,8 @@ def _check_root(root_url: str) -> None:
     scheme = scheme_of(root_url)
     if scheme:
         rest = root_url[len(scheme) + 1 :]
-        if rest.startswith("//"):
+        # In memory there are no hosts: memory://name is the directory /name, as fsspec has it.
+        if rest.startswith("//") and scheme != "memory":
             rest = "/" + rest[2:].partition("/")[2]
     if not rest.strip("/"):
         raise ConfigurationError(

@@ -87,10 +87,9 @@ class FileSnapshotStreams:
         sent when it is finished: only so can it be sent again.
         """
         threshold = self._inline_threshold_bytes
-        shared = self._shared if scope is SnapshotScope.SHARED else None
-        if shared is not None:
+        if scope is SnapshotScope.SHARED and self._shared is not None:
             threshold = -1
-        file_system, _ = shared or (self._file_system, self._directory)
+        file_system, _ = self._place(scope)
         if not file_system.is_local:
             return _SpooledOutput(self, scope, threshold)
         return _FileOutput(self, scope, threshold, self._buffer_bytes)
@@ -101,7 +100,16 @@ class FileSnapshotStreams:
         Raises:
             CheckpointStorageError: it cannot be read or written.
         """
-        with reported("copy a file into the checkpoint", str(path)), path.open("rb") as source:
+        # The disk that is full, or may not be written, is nearly always the checkpoint's.
+        file_system, directory = self._place(scope)
+        with (
+            reported(
+                "copy a file into the checkpoint",
+                file_system.url(directory),
+                local_file=str(path),
+            ),
+            path.open("rb") as source,
+        ):
             return self.send(source, scope)
 
     def send(self, source: BinaryIO, scope: SnapshotScope) -> StreamHandle:
@@ -142,14 +150,19 @@ class FileSnapshotStreams:
 
     def create(self, scope: SnapshotScope) -> _NewFile:
         """Start a new file. Raises OSError."""
-        shared = self._shared if scope is SnapshotScope.SHARED else None
-        file_system, directory = shared or (self._file_system, self._directory)
+        file_system, directory = self._place(scope)
         name = self.new_name()
         # A seeded source starts over after a restart; its names may be taken.
         while self._names_may_repeat and file_system.exists(join(directory, name)):
             name = self.new_name()
         path = join(directory, name)
-        return _NewFile(file_system, path, file_system.url(path), None if shared else name)
+        is_shared = scope is SnapshotScope.SHARED and self._shared is not None
+        return _NewFile(file_system, path, file_system.url(path), None if is_shared else name)
+
+    def _place(self, scope: SnapshotScope) -> tuple[FileSystem, str]:
+        """Return where files of this scope go."""
+        shared = self._shared if scope is SnapshotScope.SHARED else None
+        return shared or (self._file_system, self._directory)
 
     def record(self, file: _NewFile) -> StreamHandle:
         """Note the checksum of a published file and return its handle."""

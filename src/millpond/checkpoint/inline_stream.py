@@ -88,7 +88,7 @@ def _check_size(size: int, limit: int | None) -> None:
             "The state of one subtask is larger than the job manager's memory takes.",
             hint=(
                 "Keep checkpoints in files: FsStateBackend or RocksDBStateBackend with a "
-                "directory (state.checkpoints.dir), or raise MemoryStateBackend's limit."
+                "directory (execution.checkpointing.dir), or raise MemoryStateBackend's limit."
             ),
             size_bytes=size,
             max_size_bytes=limit,

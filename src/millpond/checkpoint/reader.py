@@ -124,7 +124,9 @@ class CheckpointReader:
         partial = path.with_name(f"{path.name}.inprogress")
 
         try:
-            with reported("copy a file of the snapshot", file_system.url(source)):
+            with reported(
+                "copy a file of the snapshot", file_system.url(source), local_file=str(path)
+            ):
                 if may_link and file_system.is_local and hard_link(Path(source), partial):
                     self._transfer(file_system, source, expected, None)
                 else:

@@ -37,8 +37,11 @@ _PERMANENT = frozenset((*_HINTS, errno.EISDIR, errno.ENOTEMPTY, errno.EINVAL))
 
 
 @contextlib.contextmanager
-def reported(action: str, path: str) -> Iterator[None]:
-    """Turn an OSError into CheckpointStorageError: "Cannot <action>: <reason> [path: …]"."""
+def reported(action: str, path: str, **context: str) -> Iterator[None]:
+    """Turn an OSError into CheckpointStorageError: "Cannot <action>: <reason> [path: …]".
+
+    `context` names what else may be the cause, such as the other side of a copy.
+    """
     try:
         yield
     except MillpondError:
@@ -46,7 +49,10 @@ def reported(action: str, path: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise CheckpointStorageError(
-            f"Cannot {action}: {reason}.", hint=_HINTS.get(error.errno or 0), path=path
+            f"Cannot {action}: {reason}.",
+            hint=_HINTS.get(error.errno or 0),
+            path=path,
+            **context,
         ) from error
 
 

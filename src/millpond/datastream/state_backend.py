@@ -58,7 +58,7 @@ class MemoryStateBackend(StateBackend):
     """Working state on the heap, snapshots in the job manager's memory (Flink 1.12).
 
     For small state and for tests: one state stream may have 5 MiB, and an acknowledgement must
-    fit into a message (`akka.framesize`).
+    fit into a message (`pekko.framesize`).
     """
 
     DEFAULT_MAX_STATE_SIZE = 5 * 1024 * 1024

@@ -265,7 +265,7 @@ class CheckpointCoordinator:
             return CheckpointError(
                 f"The acknowledgement of a subtask holds {size} bytes of state; the frame "
                 f"size is {frame}.",
-                hint="Use FsStateBackend or RocksDBStateBackend, or raise akka.framesize.",
+                hint="Use FsStateBackend or RocksDBStateBackend, or raise pekko.framesize.",
                 checkpoint=pending.checkpoint_id,
             )
         total = pending.statistics.checkpointed_bytes

@@ -103,7 +103,14 @@ def test_a_savepoint_gives_up_after_ten_taken_names(tmp_path):
     assert Same.tries == 11
 
 
-@pytest.mark.parametrize("root", ["", " ", "/", "//", "file:///", "s3://bucket/", "hdfs://host:1"])
+def test_a_name_behind_memory_is_a_directory_as_fsspec_has_it():
+    storage = storage_at("memory://checkpoints")
+    assert storage.location(1).streams().directory_url == f"memory:///checkpoints/{JOB_ID}/chk-1"
+
+
+@pytest.mark.parametrize(
+    "root", ["", " ", "/", "//", "file:///", "memory://", "s3://bucket/", "hdfs://host:1"]
+)
 def test_roots_that_are_refused(root):
     with pytest.raises(ConfigurationError):
         FileSystemCheckpointStorage(root, JOB_ID)
@@ -335,7 +342,9 @@ def test_an_upload_is_tried_again_and_leaves_one_file(tmp_path):
     assert handle == FileHandle(f"memory://{entry.path}", 3000)
     assert streams.checksums == {handle.path: checksum_of(b"sst" * 1000)}
     files.inject(Fault("write", error=errno.ENOSPC, times=None))
-    with pytest.raises(CheckpointStorageError, match="No space left"):
+    # The full disk is the checkpoint's, not that of the file which is copied.
+    where = rf"No space left.*\[path: memory:///c/{JOB_ID}/shared, local file: .*000012\.sst\]"
+    with pytest.raises(CheckpointStorageError, match=where):
         streams.upload(local, SnapshotScope.SHARED)
     assert clock.now_ms() == 150
 
