@@ -13,7 +13,7 @@ from millpond.filesystem import FileSystemResolver, get_file_system
 from millpond.metrics.registry import MetricRegistry
 from millpond.operators.batch import MAX_WATERMARK
 from millpond.runtime.element import CheckpointBarrier
-from millpond.runtime.garbage_collection import CalmCollection, collect_ended_attempt
+from millpond.runtime.garbage_collection import CalmCollection, collect_ended_jobs
 from millpond.runtime.in_flight import InFlightCodec
 from millpond.runtime.local_state import local_state_directory
 from millpond.runtime.message import (
@@ -166,8 +166,7 @@ class Worker:
 
     def _deploy(self, deploy: Deploy) -> None:
         started = self._clock.monotonic()
-        if deploy.attempt:
-            collect_ended_attempt()
+        collect_ended_jobs(restarted=deploy.attempt > 0)
         settings = RuntimeSettings.of(deploy.configuration)
         nodes = (node for vertex in deploy.graph.vertices for node in vertex.operators)
         if any(node.keyed is not None for node in nodes):
