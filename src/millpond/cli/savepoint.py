@@ -34,7 +34,7 @@ _JSON = click.option("--json", "as_lines", is_flag=True, help="Print lines of JS
 
 @click.group("savepoint")
 def command() -> None:
-    """Show, dump, compare and seal savepoints and checkpoints of Millpond and Flink.
+    """Show, dump, compare, seal and delete snapshots of Millpond and Flink.
 
     No pickle is loaded unless --allow-pickle is given.
     """
@@ -98,6 +98,19 @@ def check_command(
 
 
 command.add_command(seal_command)
+
+
+@command.command("dispose")
+@click.argument("path")
+def dispose_command(path: str) -> None:
+    """Delete the savepoint PATH: its own files, and its directory if nothing else is in it.
+
+    What is no complete savepoint is refused, checkpoints included: they belong to their job.
+    """
+    from millpond.checkpoint.disposal import dispose_savepoint
+
+    dispose_savepoint(path)
+    click.echo(f"Savepoint {path!r} is deleted.")
 
 
 @command.command("show")

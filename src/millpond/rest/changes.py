@@ -1,4 +1,4 @@
-"""`Changes`: the requests that do something to a job; most begin an operation that is polled."""
+"""`Changes`: the requests that do something; most begin an operation that is polled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import secrets
 import traceback
 from typing import TYPE_CHECKING, Any, Final, final
 
+from millpond.checkpoint.disposal import dispose_savepoint
+from millpond.filesystem.path import scheme_of
 from millpond.rest.call import Call, HttpError, hexadecimal
 from millpond.rest.java_throwable import serialized_throwable
 
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ("Changes",)
 
+_DISPOSAL: Final = "savepoint-disposal"
 _FORMATS: Final = ("CANONICAL", "NATIVE")
 _TYPES: Final = ("CONFIGURED", "FULL", "INCREMENTAL")
 
 
 @final
 class Changes:
-    """Asks jobs for what is wanted; from any thread. All raise HttpError."""
+    """Asks jobs for what is wanted, deletes savepoints; from any thread. All raise HttpError."""
 
     def __init__(self, watch: JobWatch, operations: Operations) -> None:
         self._watch = watch
@@ -39,6 +42,8 @@ class Changes:
             ("POST", "/jobs/{job_id}/checkpoints"): (202, self._checkpoint),
             ("GET", "/jobs/{job_id}/checkpoints/{trigger_id}"): (200, self._checkpoint_status),
             ("PATCH", "/jobs/{job_id}"): (202, self._cancel),
+            ("POST", "/savepoint-disposal"): (202, self._disposal),
+            ("GET", "/savepoint-disposal/{trigger_id}"): (200, self._disposal_status),
         }
 
     def _running(self, call: Call) -> Report:
@@ -113,6 +118,17 @@ class Changes:
         self._watch.ask(call.job_id, {"command": "cancel"})
         return {}
 
+    def _disposal(self, call: Call) -> dict[str, Any]:
+        path = call.text("savepoint-path")
+        if not path:
+            raise HttpError(400, "Field savepoint-path must not be omitted or be null.")
+        if not path.startswith("/") and not scheme_of(path):
+            # The directory that the dashboard was started in is not the caller's.
+            raise HttpError(400, f"Bad request: {path[:200]!r} is no absolute path, and no URL.")
+        trigger_id = secrets.token_hex(16)
+        self._operations.begin((_DISPOSAL, "", trigger_id), lambda: dispose_savepoint(path))
+        return {"request-id": trigger_id}
+
     # -- polling
 
     def _savepoint_status(self, call: Call) -> dict[str, Any]:
@@ -128,15 +144,19 @@ class Changes:
             "failureCause",
         )
 
+    def _disposal_status(self, call: Call) -> dict[str, Any]:
+        return self._status(call, _DISPOSAL, lambda _: {"failure-cause": None}, "failure-cause")
+
     def _status(
         self, call: Call, kind: str, result: Callable[[Any], dict[str, Any]], failure: str
     ) -> dict[str, Any]:
         trigger_id = hexadecimal(call.path["trigger_id"], "trigger id")
-        operation = self._operations.find((kind, call.job_id, trigger_id))
+        job_id = "" if kind == _DISPOSAL else call.job_id
+        operation = self._operations.find((kind, job_id, trigger_id))
         if operation is None:
+            of_job = f" for job {job_id}" if job_id else ""
             raise HttpError(
-                404,
-                f"There is no {kind} operation with triggerId={trigger_id} for job {call.job_id}.",
+                404, f"There is no {kind} operation with triggerId={trigger_id}{of_job}."
             )
         if not operation.done.is_set():
             return {"status": {"id": "IN_PROGRESS"}, "operation": None}

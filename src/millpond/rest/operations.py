@@ -21,7 +21,7 @@ _KEPT = 300
 _AT_ONCE = 32
 
 Key = tuple[str, str, str]
-"""Kind of operation, job id, trigger id."""
+"""Kind of operation, job id or nothing, trigger id."""
 
 
 class TooManyOperationsError(MillpondError):

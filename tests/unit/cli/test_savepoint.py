@@ -214,3 +214,13 @@ def test_a_device_is_written_to_as_it_is():
     assert result.stderr == "Error: Cannot write /dev/full: No space left on device.\n"
     assert run("dump", CANONICAL, "--output", "/dev/null").exit_code == 0
     assert Path("/dev/null").is_char_device()
+
+
+def test_dispose(tmp_path):
+    folder = tmp_path / CANONICAL.name
+    shutil.copytree(CANONICAL, folder)
+    assert run("dispose", folder).stdout == f"Savepoint '{folder}' is deleted.\n"
+    assert list(tmp_path.iterdir()) == []
+    refused = run("dispose", folder)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: There is no complete checkpoint or savepoint")

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from millpond.errors import CheckpointError, JobRequestError
+from millpond.rest import changes
 
 # What takes longer has come to nothing.
 PATIENCE_SECONDS = 120
@@ -224,3 +225,59 @@ def test_what_a_job_refuses_at_once_is_an_error(site, token):
     site.watch.answer = CheckpointError("The job is over.")
     refused = site.ask("PATCH", f"/jobs/{JOB}", token=token)
     assert (refused.status, refused.json) == (500, {"errors": ["The job is over."]})
+
+
+def test_a_savepoint_is_disposed_of(site, token, monkeypatch):
+    disposed = []
+    monkeypatch.setattr(changes, "dispose_savepoint", disposed.append)
+    begun = site.ask("POST", "/savepoint-disposal", {"savepoint-path": "file:///s/1"}, token=token)
+    assert begun.status == 202
+    trigger_id = begun.json["request-id"]
+    operation = site.operations.find(("savepoint-disposal", "", trigger_id))
+    assert operation.done.wait(PATIENCE_SECONDS)
+    assert disposed == ["file:///s/1"]
+    polled = site.get(f"/v1/savepoint-disposal/{trigger_id}")
+    assert (polled.status, polled.json) == (
+        200,
+        {"status": {"id": "COMPLETED"}, "operation": {"failure-cause": None}},
+    )
+    assert site.watch.asked == []
+
+
+def test_what_is_no_savepoint_is_not_disposed_of(site, token, tmp_path):
+    (tmp_path / "precious").write_text("data")
+    begun = site.ask("POST", "/savepoint-disposal", {"savepoint-path": str(tmp_path)}, token=token)
+    trigger_id = begun.json["request-id"]
+    operation = site.operations.find(("savepoint-disposal", "", trigger_id))
+    assert operation.done.wait(PATIENCE_SECONDS)
+    cause = site.get(f"/savepoint-disposal/{trigger_id}").json["operation"]["failure-cause"]
+    assert cause["class"] == "millpond.errors.CheckpointNotFoundError"
+    assert "holds no _metadata" in cause["stack-trace"]
+    assert (tmp_path / "precious").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({}, "Field savepoint-path must not be omitted or be null."),
+        ({"savepoint-path": ""}, "Field savepoint-path must not be omitted or be null."),
+        ({"savepoint-path": ["/s"]}, "Bad request: 'savepoint-path' must be a text."),
+        ({"savepoint-path": "s/1"}, "Bad request: 's/1' is no absolute path, and no URL."),
+    ],
+)
+def test_a_disposal_without_a_path(site, token, body, text):
+    refused = site.ask("POST", "/savepoint-disposal", body, token=token)
+    assert (refused.status, refused.json) == (400, {"errors": [text]})
+
+
+def test_a_disposal_needs_the_token_and_a_known_host(site, token, monkeypatch):
+    monkeypatch.setattr(changes, "dispose_savepoint", pytest.fail)
+    body = {"savepoint-path": "/s/1"}
+    assert site.ask("POST", "/savepoint-disposal", body).status == 401
+    refused = site.ask("POST", "/savepoint-disposal", body, token=token, host="evil.example")
+    assert refused.status == 403
+    unknown = site.get(f"/savepoint-disposal/{TRIGGER}")
+    assert (unknown.status, unknown.json["errors"]) == (
+        404,
+        [f"There is no savepoint-disposal operation with triggerId={TRIGGER}."],
+    )

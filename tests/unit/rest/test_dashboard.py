@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from millpond.cli import main
+from millpond.errors import CheckpointNotFoundError
 from millpond.state_processor.savepoint import Savepoint
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
@@ -202,6 +203,12 @@ def test_two_jobs_to_their_ends(machine, tmp_path):
     machine.wait(lambda: machine.jobs()["levels"]["state"] == "FINISHED")
     assert machine.ask(f"{base}?mode=cancel", "PATCH", token=True)[0] == 409
     assert machine.ask("/overview")[1]["jobs-failed"] == 1
+
+    _, begun = machine.ask("/savepoint-disposal", "POST", {"savepoint-path": location}, token=True)
+    done = finish(machine, f"/savepoint-disposal/{begun['request-id']}")
+    assert done == {"failure-cause": None}
+    with pytest.raises(CheckpointNotFoundError):
+        Savepoint.open(location)
     dashboard.send_signal(signal.SIGINT)
     assert dashboard.wait(60) == 0
 
