@@ -308,6 +308,6 @@ def _savepoint_target(given: str | None, configured: str | None) -> str:
     if not target:
         raise CheckpointError(
             "No directory for the savepoint is given.",
-            hint="Name one in the request, or set state.savepoints.dir.",
+            hint="Name one in the request, or set execution.checkpointing.savepoint-dir.",
         )
     return target

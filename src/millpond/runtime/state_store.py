@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from millpond.common.configuration import Configuration
 from millpond.configuration.backend_description import Store
+from millpond.configuration.options.state_backend import STATE_BACKEND
 from millpond.errors import ConfigurationError, MillpondError
 from millpond.state.contract.keyed_backend import StateStore
 
@@ -62,7 +63,8 @@ def _custom(named: object, configuration: Mapping[str, str]) -> StateStore:
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigurationError(
                 f"The state backend {named!r} cannot be loaded: {error}.",
-                hint="Check the import path in state.backend, and that it is on PYTHONPATH.",
+                hint="Check the import path, and that its package is installed or on PYTHONPATH.",
+                option=STATE_BACKEND.key,
             ) from error
     if callable(made):
         factory = getattr(made, "from_configuration", None)
@@ -72,11 +74,14 @@ def _custom(named: object, configuration: Mapping[str, str]) -> StateStore:
             raise
         except Exception as error:
             raise ConfigurationError(
-                f"The state backend {named!r} raised {type(error).__name__}: {error}."
+                f"The state backend {named!r} raised {type(error).__name__}: {error}.",
+                option=STATE_BACKEND.key,
             ) from error
     if not isinstance(made, StateStore):
         raise ConfigurationError(
             f"The state backend {named!r} is no StateStore.",
-            hint="Derive it from millpond.state.contract.keyed_backend.StateStore.",
+            hint="Name a class derived from millpond.state.contract.keyed_backend.StateStore, "
+            "or a function that returns one.",
+            option=STATE_BACKEND.key,
         )
     return made

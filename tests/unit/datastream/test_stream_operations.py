@@ -450,6 +450,9 @@ def test_late_data_and_side_outputs(keyed_env):
 def test_union(env):
     a, b = env.from_collection([1, 2]), env.from_collection([3])
     assert collect(a.union(b, b.map(lambda value: value * 10))) == [1, 2, 3, 30]
+    other = StreamExecutionEnvironment.get_execution_environment().from_collection([4])
+    with pytest.raises(InvalidProgramError, match="not one of another environment"):
+        a.union(other)
 
 
 class Both(CoMapFunction, CoFlatMapFunction):

@@ -19,6 +19,9 @@ class SourceFunction(JavaFunctionWrapper, Function):
     PyFlink wraps a Java object; here a source is written in Python. A checkpoint may be taken
     between two records, so state must be changed before the record is yielded that it belongs to.
 
+    `run` has its turn on the job's thread: while it waits for a record the job waits. What it has
+    yielded is handed on after 200 ms, or with its next record, and event time moves there.
+
     Attributes:
         bounded: `run` comes to an end; must be set for BATCH execution.
     """

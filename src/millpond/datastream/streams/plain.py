@@ -247,7 +247,10 @@ class DataStream(NamedStream):
         edges = self._edges
         for stream in streams:
             if not isinstance(stream, DataStream) or stream._environment is not self._environment:
-                raise InvalidProgramError(f"union needs streams of this program, not {stream!r}.")
+                other = (
+                    "one of another environment" if isinstance(stream, DataStream) else repr(stream)
+                )
+                raise InvalidProgramError(f"union needs streams of this program, not {other}.")
             types = self.get_type(), stream.get_type()
             if None not in types and types[0] != types[1]:
                 raise InvalidProgramError(

@@ -179,9 +179,11 @@ class KeyedStateBackend(ABC):
 
 
 class StateStore(ABC):
-    """Makes keyed-state backends: what ``state.backend: some.module.Class`` names.
+    """Makes keyed-state backends: what ``state.backend.type: some.module.Class`` names.
 
-    One instance serves all subtasks of a slot in one worker process.
+    One instance serves all subtasks of a slot in one worker process. A class that has a class
+    method `from_configuration` is made by it, from the job's settings as text by key; others are
+    called without arguments.
 
     Attributes:
         uses_managed_memory: the slot reserves managed memory for it.
