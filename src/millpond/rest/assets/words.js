@@ -12,8 +12,8 @@ function time(ms) {
 }
 function duration(ms) {
   if (ms === null || ms === undefined || ms < 0) return "–";
-  if (ms < 1000) return Math.round(ms) + " ms";
-  if (ms < 10000) return (ms / 1000).toFixed(1) + " s";
+  if (Math.round(ms) < 1000) return Math.round(ms) + " ms";
+  if (ms < 9950) return (ms / 1000).toFixed(1) + " s";
   const all = Math.floor(ms / 1000), days = Math.floor(all / 86400);
   const hours = Math.floor(all / 3600) % 24, minutes = Math.floor(all / 60) % 60;
   if (days) return days + " d " + hours + " h";
@@ -23,7 +23,7 @@ function duration(ms) {
 function bytes(size) {
   if (size === null || size === undefined || size < 0) return "–";
   let unit = 0;
-  while (size >= 1024 && unit < 5) { size /= 1024; unit += 1; }
+  while (Math.round(size) >= 1024 && unit < 5) { size /= 1024; unit += 1; }
   const digits = unit === 0 || size >= 100 ? 0 : size >= 10 ? 1 : 2;
   return size.toFixed(digits) + " " + ["B", "KiB", "MiB", "GiB", "TiB", "PiB"][unit];
 }
