@@ -84,7 +84,7 @@ def test_savepoint_names(tmp_path):
 
 
 def test_a_savepoint_needs_a_directory(tmp_path):
-    with pytest.raises(CheckpointError, match=r"state\.savepoints\.dir"):
+    with pytest.raises(CheckpointError, match=r"execution\.checkpointing\.savepoint-dir"):
         storage_at(tmp_path).savepoint_location(1)
 
 
