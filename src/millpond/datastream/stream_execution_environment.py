@@ -329,7 +329,10 @@ class StreamExecutionEnvironment:
             raise InvalidProgramError(f"{source!r} is no Source.")
         check_strategy(watermark_strategy)
         transformation = self.add_transformation(
-            source_name, SourceSpec(source, watermark_strategy), (), output_type=type_info
+            source_name,
+            SourceSpec(source, watermark_strategy),
+            (),
+            output_type=type_info or source.produced_type(),
         )
         return DataStream(self, (Edge(transformation),))
 

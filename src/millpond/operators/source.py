@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, final
 import msgspec
 
 from millpond.common.typeinfo import Types
-from millpond.datastream.connectors.source import ColumnarRecords, Records, Split, SplitReader
+from millpond.datastream.connectors.source import (
+    ColumnarRecords,
+    Records,
+    Source,
+    Split,
+    SplitReader,
+)
 from millpond.datastream.state import ListStateDescriptor
 from millpond.errors import RestoreError
 from millpond.operators.batch import MAX_WATERMARK, Batch
@@ -40,8 +46,11 @@ class _SplitProgress:
     largest: int | None = None
     reader: SplitReader | None = field(default=None, repr=False)
 
+    def current_position(self) -> Mapping[str, Any] | None:
+        return self.position if self.reader is None else self.reader.position()
+
     def encode(self) -> bytes:
-        position = self.position if self.reader is None else self.reader.position()
+        position = self.current_position()
         fields = (self.split.split_id, self.split.payload, self.records, position, self.finished)
         # A sixth one only where it is needed: earlier versions read five.
         return msgspec.msgpack.encode(
@@ -85,6 +94,9 @@ class SourceOperator(Operator):
         self._unfinished: list[_SplitProgress] = []  # in the order of the splits
         self._next_discovery_ms: int | None = None
         self._unlisted: list[_SplitProgress] = []
+        listens = type(spec.source).checkpoint_complete is not Source.checkpoint_complete
+        self._positions: dict[int, list[tuple[Split, Mapping[str, Any]]]] | None
+        self._positions = {} if listens else None
         self._stopped = False
         self.paused = False
         self.records_read = 0
@@ -101,21 +113,30 @@ class SourceOperator(Operator):
 
     def open(self) -> None:
         self._event_time.open(self.output)
-        self._discover()
+        self._discover(first=not self._restored)
         if self._source.bounded and not self._unfinished:
             # Nothing is left to read: nobody needs to wait for this subtask's event time.
             self.output.emit_watermark(MAX_WATERMARK)
 
-    def _discover(self) -> None:
+    def _discover(self, *, first: bool) -> None:
         known = {progress.split.split_id for progress in self._splits}
         context = self.context
-        splits = self._source.splits(context.parallelism)
-        for split in splits[context.subtask_index :: context.parallelism]:
-            if split.split_id not in known:
-                progress = self._restored.get(split.split_id) or _SplitProgress(split)
-                self._splits.append(progress)
-                if not progress.finished:
-                    self._unfinished.append(progress)
+        source, parallelism = self._source, context.parallelism
+        splits = source.splits(parallelism)
+        own = [
+            split
+            for index, split in enumerate(splits)
+            if source.subtask_of(split, index, parallelism) == context.subtask_index
+            and split.split_id not in known
+        ]
+        unread = [split for split in own if split.split_id not in self._restored]
+        begun = {split.split_id: split for split in source.begin(unread, first=first)}
+        found = [
+            self._restored.get(split.split_id) or _SplitProgress(begun[split.split_id])
+            for split in own
+        ]
+        self._splits += found
+        self._unfinished += [progress for progress in found if not progress.finished]
         if context.subtask_index == 0:
             # A source may forget splits that were read; the snapshot must not, or they come again.
             listed = {split.split_id for split in splits}
@@ -136,12 +157,12 @@ class SourceOperator(Operator):
             self._next_discovery_ms is not None
             and self.context.clock.now_ms() >= self._next_discovery_ms
         ):
-            self._discover()
+            self._discover(first=False)
         unfinished = self._unfinished
+        if not unfinished and (self._source.bounded or self._source.stops):
+            self.ended = True
+            return True
         if self._source.bounded:
-            if not unfinished:
-                self.ended = True
-                return True
             return self._read(unfinished[0])
         if len(unfinished) > 1:
             # The one that is furthest behind: a restored run takes up the same turns.
@@ -223,6 +244,20 @@ class SourceOperator(Operator):
             progress.largest = self._event_time.largest_of(progress.split.split_id)
         self._state.update([split.encode() for split in (*self._splits, *self._unlisted)])
         self._event_time.snapshot_state(ended=self.ended)
+
+        if self._positions is not None:
+            self._positions[checkpoint_id] = [
+                (each.split, position)
+                for each in self._splits
+                if (position := each.current_position()) is not None
+            ]
+
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        if self._positions:
+            complete = self._positions.get(checkpoint_id)
+            self._positions = {n: p for n, p in self._positions.items() if n > checkpoint_id}
+            if complete:
+                self._source.checkpoint_complete(complete)
 
     def process_batch(self, batch: Batch) -> None:
         raise AssertionError("A source has no input.")

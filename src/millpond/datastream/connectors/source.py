@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from millpond.clock import Clock
+    from millpond.common.typeinfo import TypeInformation
     from millpond.common.watermark_strategy import WatermarkStrategy
 
 __all__ = ("ColumnarRecords", "Records", "Source", "Split", "SplitReader")
@@ -92,9 +93,11 @@ class Source(ABC):
         bounded: the input ends.
         batch_multiple: how many times the usual number of records a batch of this source has.
         has_timestamps: whether its records come with event times; None: they may.
+        stops: all its splits come to an end, though it is not bounded: it ends with them.
     """
 
     bounded: bool = True
+    stops: bool = False
     batch_multiple: int = 1
     has_timestamps: bool | None = None
 
@@ -104,7 +107,29 @@ class Source(ABC):
 
         Called at each start; an unbounded source is asked again every `discovery_interval_ms`.
         Splits whose id a checkpoint holds go on where they were; others start from the beginning.
-        Which subtask reads a split depends only on the order of this list, so keep it stable.
+        Which subtask reads a split depends only on the order of this list, so keep it stable, or
+        say by `subtask_of` who reads what.
+        """
+
+    def subtask_of(self, split: Split, index: int, parallelism: int) -> int:
+        """Return who reads a split; `index` is its place in the list of `splits`.
+
+        The same split must have the same reader as long as the parallelism is the same.
+        """
+        return index % parallelism
+
+    def begin(self, splits: Sequence[Split], *, first: bool) -> Sequence[Split]:
+        """Return the same splits with what is found out once, before they are first read.
+
+        Called for splits that no checkpoint holds; their payload will be in all further ones.
+        `first` is False where the job has read other splits before.
+        """
+        return splits
+
+    def checkpoint_complete(self, positions: Sequence[tuple[Split, Mapping[str, Any]]]) -> None:
+        """Take note that a checkpoint with these positions, of one subtask, is complete.
+
+        Must not raise for what the job can do without.
         """
 
     @abstractmethod
@@ -116,6 +141,10 @@ class Source(ABC):
     @property
     def discovery_interval_ms(self) -> int | None:
         """How often to look for new splits; None: only at the start."""
+        return None
+
+    def produced_type(self) -> TypeInformation | None:
+        """Return the type of the records where the program names none; None: any."""
         return None
 
     def default_watermark_strategy(self) -> WatermarkStrategy | None:

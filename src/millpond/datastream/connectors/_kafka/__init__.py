@@ -1,0 +1,1 @@
+"""The parts of the Kafka connector; `millpond.datastream.connectors.kafka` has its public names."""

@@ -1,0 +1,1 @@
+"""Schemas for the bytes of messages, under PyFlink's module paths."""
