@@ -16,7 +16,7 @@ from millpond.common.typeinfo import Types
 from millpond.datastream.aggregations import Aggregations, count, max_of, min_of, sum_of
 from millpond.datastream.functions import AggregateFunction
 from millpond.datastream.window import TumblingEventTimeWindows
-from millpond.errors import UserCodeError
+from millpond.errors import SerializationError, UserCodeError
 from millpond.operators.batch import MAX_WATERMARK
 from millpond.state.contract.snapshot import SavepointFormat, SnapshotKind, SnapshotOptions
 from millpond.state.heap.store import HeapStateStore
@@ -136,6 +136,17 @@ def test_a_record_without_the_field_fails_with_its_key(kinds):
     harness.send(("a", (0, 1), 1), ("b", (0, 1), 1))
     with pytest.raises(UserCodeError, match=r"Aggregations raised IndexError.*key: 'b'"):
         harness.send(("a", (0, 1), 1), ("b", (0,), 2), ("a", (0, 1), 3))
+
+
+def test_a_first_figure_of_another_type_is_refused_with_its_key():
+    harness = WindowHarness(
+        assigner=TumblingEventTimeWindows(20, 0),
+        aggregate=Aggregations(count(), sum_of(1)),
+        accumulator_type=Types.TUPLE([Types.LONG(), Types.LONG()]),
+    )
+    harness.send(("a", (0, 1), 1))
+    with pytest.raises(SerializationError, match=r"does not fit the declared type.*key: 'b'"):
+        harness.send(("a", (0, 1), 1), ("b", (0, "one"), 2), ("a", (0, 1), 3))
 
 
 def test_copies_are_as_fast_and_give_the_same():

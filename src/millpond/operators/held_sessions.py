@@ -137,9 +137,13 @@ class HeldSessions:
         if key not in self.newest:
             self.load(key)
         newest: Session | None = self.newest.get(key)
-        sessions: list[Session] = []
-        if newest is not None:
-            sessions = [*self._older.get(key, ()), newest]
+        if newest is None:
+            if end - 1 <= watermark:
+                return None
+            only = self.newest[key] = Session(key, start, end, TimeWindow(start, end))
+            self._watch(only)
+            return only
+        sessions: list[Session] = [*self._older.get(key, ()), newest]
         joined = [each for each in sessions if each.start <= end and each.end >= start]
         if not joined:
             if end - 1 <= watermark:
@@ -180,10 +184,12 @@ class HeldSessions:
                     self._forget(session)
                 else:
                     self._watch(session)
-        if len(due) > 1:
-            encode = self._backend.parameters.key_serializer.encode
-            due.sort(key=lambda each: (each.end, encode(each.key), each.start))
-        return due
+        if len(due) < 2:
+            return due
+        encoded = self._backend.parameters.key_serializer.encode_many([each.key for each in due])
+        ends, starts = [each.end for each in due], [each.start for each in due]
+        order = sorted(zip(ends, encoded, starts, range(len(due)), strict=True))
+        return [due[place] for _, _, _, place in order]
 
     def store(self, most: int) -> None:
         """Put sessions into the state until only so many keys are held.

@@ -244,17 +244,22 @@ class SessionWindowOperator(MergingWindowOperator):
         self.backend.current_key = NO_KEY
 
     def _fire(self, due: Iterable[Session]) -> None:
-        get_result = self._get_result
+        get_result, results = self._get_result, self.results
         is_combined = get_result is not None or self.spec.reduce is not None
+        is_plain = is_combined and self.spec.window_function is None
         for session in due:
             self.backend.current_key = session.key
-            window = session.window
             try:
                 contents = self._stored.take(session)
                 if contents is not None and get_result is not None:
                     contents = get_result(contents)
             except Exception as error:
-                self.fail_combining(error, window)
+                self.fail_combining(error, session.window)
+            if is_plain:
+                if contents is not None:
+                    results.add((contents,), session.end - 1)
+                continue
+            window = session.window
             if contents is not None:
                 self._call_function((contents,) if is_combined else contents, window)
             self.clear_function(window)
