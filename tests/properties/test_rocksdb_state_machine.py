@@ -5,8 +5,9 @@ import pytest
 from millpond.state.contract.snapshot import SnapshotOptions
 from millpond.state.rocksdb import (
     early_write_back,
-    list_state,
+    list_rows,
     map_state,
+    number_list_state,
     state,
     timer_queue,
     ttl_sweep,
@@ -39,8 +40,14 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(early_write_back, "_LARGEST_PIECE", 2)
     monkeypatch.setattr(early_write_back, "_CHECKPOINTS_LEFT_OUT", 0)
     monkeypatch.setattr(map_state, "_LARGEST_PART", 2)
-    monkeypatch.setattr(list_state, "_CACHED_ELEMENTS", 3)
-    monkeypatch.setattr(list_state, "_PIECE_ROWS", 2)
+    monkeypatch.setattr(list_rows, "_CACHED_ELEMENTS", 3)
+    monkeypatch.setattr(list_rows, "_PIECE_ROWS", 2)
+    monkeypatch.setattr(list_rows, "_FEW_ROWS", 2)
+    monkeypatch.setattr(list_rows, "_PIECE_BYTES", 1 << 23)
+    numbers = number_list_state.RocksDBNumberListState
+    monkeypatch.setattr(numbers, "_list_weight", 1 << 22)
+    monkeypatch.setattr(number_list_state, "_ROW_ELEMENTS", 2)
+    monkeypatch.setattr(number_list_state, "_LONG_TAIL_BYTES", 64)
     monkeypatch.setattr(timer_queue, "_PENDING", 3)
     monkeypatch.setattr(ttl_sweep, "_VISITS_PER_CLEANUP_SIZE", 1)
 

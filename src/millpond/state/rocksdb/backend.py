@@ -34,7 +34,7 @@ from millpond.state.rocksdb.database import DEFAULT_COLUMN_FAMILY, Database
 from millpond.state.rocksdb.early_write_back import EarlyWriteBack
 from millpond.state.rocksdb.full_snapshot import CapturedRows, FullSnapshot
 from millpond.state.rocksdb.incremental_snapshot import IncrementalSnapshot, UploadedFiles
-from millpond.state.rocksdb.list_state import RocksDBListState
+from millpond.state.rocksdb.list_state import rocksdb_list_state
 from millpond.state.rocksdb.local_directory import remove_instance
 from millpond.state.rocksdb.map_state import RocksDBMapState
 from millpond.state.rocksdb.native_metrics import NativeMetrics
@@ -228,7 +228,7 @@ class RocksDBKeyedStateBackend(KeyedStateBackend):
 
     def _make_state(self, stored: StateDefinition, table: StateTable) -> RocksDBState:
         if stored.kind == StateKind.LIST:
-            return RocksDBListState(stored, table.family, self, self._sequence)
+            return rocksdb_list_state(stored, table.family, self, self._sequence)
         return _STATES[stored.kind](stored, table.family, self)
 
     def _split_lists(self, table: StateTable) -> None:

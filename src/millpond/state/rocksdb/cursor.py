@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.errors import StateStoreError
 from millpond.state.rocksdb.database_error import store_error
@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ("ClosedObject", "Cursor", "prefix_end")
 
+_NEXT: Final = tuple(bytes((byte + 1,)) for byte in range(255))
+
 
 def prefix_end(prefix: bytes) -> bytes | None:
     """Return the smallest bytes above all that start with `prefix`; None if there are none."""
+    if prefix and prefix[-1] != 255:
+        return prefix[:-1] + _NEXT[prefix[-1]]
     stripped = prefix.rstrip(b"\xff")
     if not stripped:
         return None

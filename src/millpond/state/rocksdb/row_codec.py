@@ -102,16 +102,8 @@ class RowCodec:
             return [self.encode(element) for element in elements]
         chunks: list[bytes] = []
         for start in range(0, len(elements), _CHUNK_ELEMENTS):
-            part = elements[start : start + _CHUNK_ELEMENTS]
-            chunks += self._pack(part) if self._struct_code else self._join(part)
+            chunks += self._join(elements[start : start + _CHUNK_ELEMENTS])
         return chunks
-
-    def _pack(self, elements: list[Any]) -> list[bytes]:
-        try:
-            data = struct.pack(f">{len(elements)}{self._struct_code}", *elements)
-        except (struct.error, OverflowError):
-            return self._join(elements)
-        return [_pack_int(len(data)) + data]
 
     def _join(self, elements: list[Any]) -> list[bytes]:
         chunks: list[bytes] = []
