@@ -67,25 +67,22 @@ def run_snapshots(
     quick: bool,
     repeats: int,
     entries: int | None = None,
-    only: Collection[tuple[str, str]] = tuple(_JAVA),
+    only: Collection[tuple[str, str]] | None = None,
 ) -> Iterator[Measurement]:
     """Take checkpoints, savepoints and incremental checkpoints, and restore each.
 
-    `only` has the wanted (backend, kind) pairs.
+    `only` has the wanted (backend, kind) pairs; None wants all.
     """
     if entries is None:
         entries = 100_000 if quick else 1_000_000
-    kinds = {
-        "heap": (("checkpoint", _FULL), ("canonical savepoint", _SAVEPOINT)),
-        "rocksdb": (
-            ("checkpoint", _FULL),
-            ("canonical savepoint", _SAVEPOINT),
-            ("incremental after 10 %", _INCREMENTAL),
-        ),
-    }
-    for backend, cases in kinds.items():
-        for name, options in cases:
-            if (backend, name) not in only:
+    kinds = (
+        ("checkpoint", _FULL),
+        ("canonical savepoint", _SAVEPOINT),
+        ("incremental after 10 %", _INCREMENTAL),
+    )
+    for backend in ("heap", "rocksdb"):
+        for name, options in kinds:
+            if only is not None and (backend, name) not in only:
                 continue
             with tempfile.TemporaryDirectory(prefix="millpond-bench-") as directory:
                 yield from _case(backend, name, options, entries, repeats, Path(directory))
@@ -100,7 +97,7 @@ def _case(
     dice = random.Random(5)
     checksums: dict[str, FileChecksum] = {}
     handle = None
-    with open_backend(backend) as store:
+    with open_backend(backend, incremental=options.incremental) as store:
         state: Any = store.get_state(_STATE)
         _write(store, state, range(entries))
         first = 1
@@ -139,7 +136,9 @@ def _case(
             store.current_key = 1
             assert state.value() is not None
             restores.append(watch.stop())
-    java = (None,) * 4 if entries != 1_000_000 else _JAVA[backend, name]
+    java: tuple[float | None, ...] = (None,) * 4
+    if entries == 1_000_000:
+        java = _JAVA.get((backend, name), java)
 
     def measurement(
         what: str, unit: str, runs: list[float], index: int, **more: Any

@@ -34,10 +34,15 @@ def open_backend(
     managed_memory: str = "512m",
     reader: SnapshotReader | None = None,
     restored: Sequence[KeyedHandle] = (),
+    *,
+    incremental: bool = False,
 ) -> Iterator[KeyedStateBackend]:
-    """Open the backend of one subtask that owns all 128 key groups; keys are LONG."""
+    """Open the backend of one subtask that owns all 128 key groups; keys are LONG.
+
+    Of `incremental` only the heap must know: it remembers which keys change.
+    """
     with tempfile.TemporaryDirectory(prefix="millpond-bench-") as directory:
-        store = _store(backend, managed_memory)
+        store = _store(backend, managed_memory, incremental=incremental)
         try:
             yield store.create_keyed_backend(
                 KeyedBackendParameters(
@@ -58,9 +63,9 @@ def open_backend(
             store.close()
 
 
-def _store(backend: str, managed_memory: str) -> StateStore:
+def _store(backend: str, managed_memory: str, *, incremental: bool) -> StateStore:
     if backend == "heap":
-        return HeapStateStore()
+        return HeapStateStore(incremental=incremental)
     from millpond.state.rocksdb.store import RocksDBStateStore
 
     return RocksDBStateStore(
