@@ -299,7 +299,8 @@ def run(arguments, work):
                 records = Totals.committed.get("record", (0, 0))[0]
                 print(json.dumps({"seconds": round(now), "records": records, **samples[-1]}))
                 sys.stdout.flush()
-            if time.monotonic() > end and stopped is None:
+            # An attempt that fails meanwhile takes the request to stop with it.
+            if time.monotonic() > end and (stopped is None or stopped.done()):
                 Failure.due = False
                 next_failure = next_savepoint = float("inf")
                 stopped = manager.stop(None, drain=True)

@@ -82,7 +82,7 @@ class FailureHandling:
             self.attempt,
             delay_ms,
             "the beginning" if checkpoint_id is None else f"checkpoint {checkpoint_id}",
-            failure,
+            str(failure),  # a handler that keeps it would keep the state of its frames
         )
         self._listener.on_restart(failure, self.attempt, checkpoint_id)
 
