@@ -28,7 +28,7 @@ from millpond.configuration.options.execution import RecoveryClaimMode
 from millpond.engines.high_availability import HighAvailability, JobIdentity
 from millpond.errors import ConfigurationError
 from millpond.filesystem import FileSystemResolver, get_file_system
-from millpond.filesystem.path import join
+from millpond.filesystem.path import join, scheme_of
 from millpond.runtime.checkpoint_settings import CheckpointSettings
 from millpond.runtime.graph_compiler import CompilerOptions, compile_job
 from millpond.runtime.job_manager import JobListener, JobManager, JobParameters
@@ -80,7 +80,8 @@ class JobSetup:
     """How an engine runs a program.
 
     A job that resumes goes on from the last checkpoint that an earlier process left under the same
-    id, if there is one; otherwise such checkpoints are left alone.
+    id, if there is one; otherwise such checkpoints are left alone. `in_one_process` tells whether
+    tasks share this process's memory.
     """
 
     clock: Clock
@@ -88,6 +89,7 @@ class JobSetup:
     listener: JobListener
     identity: JobIdentity
     resolve: FileSystemResolver = get_file_system
+    in_one_process: bool = True
 
     def job_manager(self, program: Program, launch: LaunchWorker) -> JobManager:
         """Make the job manager; nothing runs yet.
@@ -117,6 +119,8 @@ class JobSetup:
         available = None if graph.batch else HighAvailability.of(configuration)
         if available is not None and choice.checkpoint_directory is None:
             choice = replace(choice, checkpoint_directory=available.directory)
+        if not self.in_one_process:
+            _refuse_memory_of_another_process(choice)
         store, finished_at = self._store(
             choice,
             configuration,
@@ -298,6 +302,17 @@ def _last_checkpoint_only(choice: BackendChoice, *, is_named: bool) -> BackendCh
         frame_size_bytes=_UNLIMITED,
         memory_size_bytes=_UNLIMITED,
     )
+
+
+def _refuse_memory_of_another_process(choice: BackendChoice) -> None:
+    url = choice.checkpoint_directory
+    if choice.storage is StorageKind.FILE_SYSTEM and url is not None and scheme_of(url) == "memory":
+        raise ConfigurationError(
+            "memory:// is the memory of one process, and the tasks run in a process of their own.",
+            hint="Use a directory, or MemoryStateBackend, whose snapshots the parent keeps; or run "
+            "the program with python instead of millpond run.",
+            path=url,
+        )
 
 
 def _refuse_savepoint(configuration: Configuration) -> None:

@@ -79,7 +79,7 @@ class SupervisedEngine(LocalEngine):
             )
             return self._worker
 
-        setup = JobSetup(self._clock, self._random, listener, identity)
+        setup = JobSetup(self._clock, self._random, listener, identity, in_one_process=False)
         manager = setup.job_manager(program, launch)
         local = claim_local_state(program.configuration.to_dict(), job_id)
         return JobRun(manager, job_id, control=self._control(manager, job_id), local_state=local)

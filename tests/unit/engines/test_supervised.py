@@ -12,7 +12,7 @@ from millpond.common import RestartStrategies
 from millpond.datastream import FsStateBackend, StreamExecutionEnvironment
 from millpond.datastream.engine import Launch, LaunchWith
 from millpond.engines.supervised import SupervisedEngine
-from millpond.errors import WorkerLostError
+from millpond.errors import ConfigurationError, WorkerLostError
 
 
 @pytest.fixture
@@ -40,6 +40,13 @@ def test_the_users_exception_keeps_its_type_text_and_traceback(env):
     assert "Traceback in the worker process" in notes
     assert 'raise BrokenError("it broke", value)' in notes
     assert "operator: breaker" in notes
+
+
+def test_files_in_the_memory_of_another_process_are_refused(env):
+    env.set_state_backend(FsStateBackend("memory:///checkpoints"))
+    env.from_collection([7]).print()
+    with pytest.raises(ConfigurationError, match=r"memory of one process.*MemoryStateBackend"):
+        env.execute()
 
 
 def test_an_exception_that_cannot_be_pickled_still_says_what_happened(env):
