@@ -11,7 +11,8 @@ from millpond.errors import StateError
 from millpond.operators.batch import MIN_WATERMARK, Batch
 from millpond.operators.generic_types import refuse_pickled_state
 from millpond.operators.operator import OperatorContext, TwoInputOperator, user_code_error
-from millpond.operators.results import Results, emit_results
+from millpond.operators.results import emit_results
+from millpond.operators.timer_calls import TimerCalls
 from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
 from millpond.operators.user_function import UserFunctionOperator, method_name
 from millpond.state.contract.definition import StateDefinition
@@ -119,10 +120,8 @@ class BroadcastProcessOperator(UserFunctionOperator, TwoInputOperator):
 
     def open(self) -> None:
         backend = self.context.keyed_backend
-        self._timers = (
-            None if backend is None else InternalTimerService(backend, self.context.clock)
-        )
-        view = _View(self.context, self._timers)
+        timers = None if backend is None else InternalTimerService(backend, self.context.clock)
+        view = _View(self.context, timers)
         for descriptor in self._descriptors:
             state = self.context.operator_state.get_broadcast_state(descriptor)
             view.states[descriptor.get_name()] = state
@@ -130,7 +129,11 @@ class BroadcastProcessOperator(UserFunctionOperator, TwoInputOperator):
         self._view = view
         self._record_context = _RecordContext(view)
         self._broadcast_context = _BroadcastContext(view)
-        self._results = Results(self.context)
+        self._timer_calls = (
+            None
+            if timers is None
+            else TimerCalls(self.function, self.context, timers, view, self._record_context)
+        )
         super().open()
 
     def process_batch(self, batch: Batch) -> None:
@@ -175,31 +178,13 @@ class BroadcastProcessOperator(UserFunctionOperator, TwoInputOperator):
 
     def process_watermark(self, timestamp: int) -> None:
         self._view.watermark = timestamp
-        if self._timers is not None:
-            self._view.domain = TimeDomain.EVENT_TIME
-            self._timers.advance_watermark(timestamp, self._on_event_timer)
-            self._results.flush()
+        if self._timer_calls is not None:
+            self._timer_calls.advance_watermark(timestamp)
         self.output.emit_watermark(timestamp)
 
     def next_processing_time(self) -> int | None:
-        return None if self._timers is None else self._timers.next_processing_time()
+        return None if self._timer_calls is None else self._timer_calls.next_processing_time()
 
     def process_processing_time(self, now_ms: int) -> None:
-        if self._timers is not None:
-            self._view.domain = TimeDomain.PROCESSING_TIME
-            self._timers.advance_processing_time(now_ms, self._on_processing_timer)
-
-    def _on_event_timer(self, timestamp: int, namespace: Any) -> None:
-        self._on_timer(timestamp, timestamp)
-
-    def _on_processing_timer(self, timestamp: int, namespace: Any) -> None:
-        self._on_timer(timestamp, None)
-
-    def _on_timer(self, timestamp: int, result_timestamp: int | None) -> None:
-        self._view.record_timestamp = timestamp
-        try:
-            results = self.function.on_timer(timestamp, self._record_context)
-            self._results.add(results, result_timestamp)
-        except Exception as error:
-            name = method_name(self.function, "on_timer")
-            user_code_error(error, self.context, name, timestamp=timestamp)
+        if self._timer_calls is not None:
+            self._timer_calls.advance_processing_time(now_ms)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from millpond.datastream.functions import KeyedCoProcessFunction
 from millpond.datastream.operator_spec import CoFlatMapSpec, CoMapSpec, CoProcessSpec
-from millpond.datastream.time_domain import TimeDomain
 from millpond.operators.operator import TwoInputOperator, user_code_error
 from millpond.operators.process_context import KeyedContext, UnkeyedContext, UnkeyedTimerService
-from millpond.operators.results import Results, emit_results
+from millpond.operators.results import emit_results
+from millpond.operators.timer_calls import TimerCalls
 from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
 from millpond.operators.user_function import UserFunctionOperator, method_name
 
@@ -30,7 +30,7 @@ class CoProcessOperator(UserFunctionOperator, TwoInputOperator):
     def __init__(self, spec: CoMapSpec | CoFlatMapSpec | CoProcessSpec) -> None:
         super().__init__(spec.function)
         self._spec = spec
-        self._timers: InternalTimerService | None = None
+        self._timer_calls: TimerCalls | None = None
         self._unkeyed_time: UnkeyedTimerService | None = None
 
     def open(self) -> None:
@@ -41,11 +41,12 @@ class CoProcessOperator(UserFunctionOperator, TwoInputOperator):
             self._unkeyed_time = UnkeyedTimerService(self.context.clock)
             self._process_context = UnkeyedContext(self._unkeyed_time)
         elif isinstance(self.function, KeyedCoProcessFunction):
-            self._timers = InternalTimerService(backend, self.context.clock)
-            self._process_context = KeyedContext(backend, KeyedTimerService(self._timers))
+            timers = InternalTimerService(backend, self.context.clock)
+            context = KeyedContext(backend, KeyedTimerService(timers))
+            self._process_context = context
+            self._timer_calls = TimerCalls(self.function, self.context, timers, context, context)
         else:
             self._process_context = UnkeyedContext(UnkeyedTimerService(self.context.clock))
-        self._results = Results(self.context)
         self._methods = self._bind()
         super().open()
 
@@ -103,38 +104,16 @@ class CoProcessOperator(UserFunctionOperator, TwoInputOperator):
     def process_watermark(self, timestamp: int) -> None:
         if self._unkeyed_time is not None:
             self._unkeyed_time.watermark = timestamp
-        if self._timers is not None:
-            self._set_domain(TimeDomain.EVENT_TIME)
-            self._timers.advance_watermark(timestamp, self._on_event_timer)
-            self._results.flush()
+        if self._timer_calls is not None:
+            self._timer_calls.advance_watermark(timestamp)
         self.output.emit_watermark(timestamp)
 
     def next_processing_time(self) -> int | None:
-        return None if self._timers is None else self._timers.next_processing_time()
+        return None if self._timer_calls is None else self._timer_calls.next_processing_time()
 
     def process_processing_time(self, now_ms: int) -> None:
-        if self._timers is not None:
-            self._set_domain(TimeDomain.PROCESSING_TIME)
-            self._timers.advance_processing_time(now_ms, self._on_processing_timer)
-
-    def _set_domain(self, domain: TimeDomain) -> None:
-        assert isinstance(self._process_context, KeyedContext)
-        self._process_context.domain = domain
-
-    def _on_event_timer(self, timestamp: int, namespace: Any) -> None:
-        self._on_timer(timestamp, timestamp)
-
-    def _on_processing_timer(self, timestamp: int, namespace: Any) -> None:
-        self._on_timer(timestamp, None)
-
-    def _on_timer(self, timestamp: int, result_timestamp: int | None) -> None:
-        self._process_context.record_timestamp = timestamp
-        try:
-            results = self.function.on_timer(timestamp, self._process_context)
-            self._results.add(results, result_timestamp)
-        except Exception as error:
-            name = method_name(self.function, "on_timer")
-            user_code_error(error, self.context, name, timestamp=timestamp)
+        if self._timer_calls is not None:
+            self._timer_calls.advance_processing_time(now_ms)
 
 
 def _single(result: Any) -> Iterable[Any] | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, final
 
-from millpond.datastream.time_domain import TimeDomain
 from millpond.operators.operator import user_code_error
 from millpond.operators.process_context import KeyedContext, UnkeyedContext, UnkeyedTimerService
-from millpond.operators.results import Results, emit_results
+from millpond.operators.results import emit_results
+from millpond.operators.timer_calls import TimerCalls
 from millpond.operators.timer_service import InternalTimerService, KeyedTimerService
 from millpond.operators.user_function import UserFunctionOperator, method_name
 from millpond.state.contract.keyed_backend import NO_KEY
@@ -65,9 +65,10 @@ class KeyedProcessOperator(UserFunctionOperator):
         backend = self.context.keyed_backend
         assert backend is not None
         self._backend = backend
-        self._timers = InternalTimerService(backend, self.context.clock)
-        self._process_context: Any = KeyedContext(backend, KeyedTimerService(self._timers))
-        self._results = Results(self.context)
+        timers = InternalTimerService(backend, self.context.clock)
+        context = KeyedContext(backend, KeyedTimerService(timers))
+        self._process_context: Any = context
+        self._timer_calls = TimerCalls(self.function, self.context, timers, context, context)
         super().open()
 
     def process_batch(self, batch: Batch) -> None:
@@ -109,30 +110,11 @@ class KeyedProcessOperator(UserFunctionOperator):
         return values, timestamps
 
     def process_watermark(self, timestamp: int) -> None:
-        self._process_context.domain = TimeDomain.EVENT_TIME
-        self._timers.advance_watermark(timestamp, self._on_event_timer)
-        self._results.flush()
+        self._timer_calls.advance_watermark(timestamp)
         self.output.emit_watermark(timestamp)
 
     def next_processing_time(self) -> int | None:
-        return self._timers.next_processing_time()
+        return self._timer_calls.next_processing_time()
 
     def process_processing_time(self, now_ms: int) -> None:
-        self._process_context.domain = TimeDomain.PROCESSING_TIME
-        self._timers.advance_processing_time(now_ms, self._on_processing_timer)
-
-    def _on_event_timer(self, timestamp: int, namespace: Any) -> None:
-        self._on_timer(timestamp, timestamp)
-
-    def _on_processing_timer(self, timestamp: int, namespace: Any) -> None:
-        # Flink erases the timestamp of what a processing-time timer emits.
-        self._on_timer(timestamp, None)
-
-    def _on_timer(self, timestamp: int, result_timestamp: int | None) -> None:
-        context = self._process_context
-        context.record_timestamp = timestamp
-        try:
-            self._results.add(self.function.on_timer(timestamp, context), result_timestamp)
-        except Exception as error:
-            name = method_name(self.function, "on_timer")
-            user_code_error(error, self.context, name, timestamp=timestamp)
+        self._timer_calls.advance_processing_time(now_ms)
