@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, final
 
 from millpond.errors import StateSizeExceededError
@@ -10,7 +11,7 @@ from millpond.state.rocksdb.database_error import store_error
 from millpond.state.rocksdb.native_options import NO_MORE_FILTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from millpond.errors import StateStoreError
@@ -40,6 +41,7 @@ class ColumnFamily:
 
     Attributes:
         name: the name of the state.
+        raw_get: `get` without words for its errors: after one, call `get`.
     """
 
     __slots__ = (
@@ -50,11 +52,13 @@ class ColumnFamily:
         "_handle",
         "_short_read",
         "name",
+        "raw_get",
     )
 
     def __init__(self, name: str, family: Any, handle: Any, database: Database) -> None:
         self.name = name
         self._family = family
+        self.raw_get: Callable[[bytes], bytes | None] = family.get
         self._handle = handle
         self._database = database
         self._batches = 0
@@ -105,13 +109,23 @@ class ColumnFamily:
             RowTooLargeError: a key or value is larger than 2^31-1 bytes.
         """
         limit = self._database.settings.write_batch_size_bytes or 1 << 62
+        listed = rows if isinstance(rows, list) else list(rows)
+        for start in range(0, len(listed), _BATCH_ROWS):
+            batch = listed[start : start + _BATCH_ROWS]
+            size = sum(map(len, filter(None, chain.from_iterable(batch))))
+            if size < limit:
+                self._write_batch(batch, size)
+            else:
+                self._write_large(batch, limit)
+
+    def _write_large(self, rows: Iterable[tuple[bytes, bytes | None]], limit: int) -> None:
         batch: list[tuple[bytes, bytes | None]] = []
         size = 0
         for row in rows:
             batch.append(row)
             key, value = row
             size += len(key) if value is None else len(key) + len(value)
-            if size >= limit or len(batch) >= _BATCH_ROWS:
+            if size >= limit:
                 self._write_batch(batch, size)
                 batch = []
                 size = 0
@@ -224,9 +238,11 @@ class ColumnFamily:
         family, self._family = self._family, ClosedObject(self._database.path)
         # The other handle too: either would keep a closed database and its lock alive.
         self._handle = None
+        self.raw_get = self.get
         family.close()
 
     def disown(self, kept: list[object], closed: ClosedObject) -> None:
         """Close without running native destructors, in a forked child."""
         kept.extend((self._family, self._handle))
         self._family = closed
+        self.raw_get = self.get

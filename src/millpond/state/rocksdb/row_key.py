@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from millpond.serialization.key_serializer import KeySerializer
 
-__all__ = ("VOID_BYTES", "composite_key_of")
+__all__ = ("VOID_BYTES", "composite_key_of", "number_key_packer")
 
 VOID_BYTES: Final = VOID.encode(VOID_NAMESPACE)
 _HASH = struct.Struct("<I")
@@ -41,15 +41,12 @@ def composite_key_of(
             return refuse(key)
         return prefix + encode(key) + VOID_BYTES
 
-    type_info = serializer.type_info
-    code = _CODES.get(type_info.basic_type) if isinstance(type_info, BasicTypeInfo) else None
-    if code is None:
+    pack = number_key_packer(serializer, max_parallelism)
+    if pack is None:
         return composite_key
 
     # An integer of up to 31 bits is its own hash code, to which the Row around it adds 62; the
     # rest is `KeySerializer.key_group` and `encode`, without a call each.
-    group_code = "B" if max_parallelism <= 128 else "H"
-    pack = struct.Struct(f">{group_code}x{code}{len(VOID_BYTES)}s").pack
     pack_hash, murmur, void = _HASH.pack, mmh3.hash, VOID_BYTES
 
     def composite_number(key: Any) -> bytes:
@@ -60,3 +57,18 @@ def composite_key_of(
         return composite_key(key)
 
     return composite_number
+
+
+def number_key_packer(
+    serializer: KeySerializer, max_parallelism: int
+) -> Callable[[int, int, bytes], bytes] | None:
+    """Return a function of key group, key and namespace's bytes to the start of rows.
+
+    None if keys are no numbers. The namespace is VOID, whose length the function knows.
+    """
+    type_info = serializer.type_info
+    code = _CODES.get(type_info.basic_type) if isinstance(type_info, BasicTypeInfo) else None
+    if code is None:
+        return None
+    group_code = "B" if max_parallelism <= 128 else "H"
+    return struct.Struct(f">{group_code}x{code}{len(VOID_BYTES)}s").pack

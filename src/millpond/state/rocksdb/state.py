@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
 
@@ -18,7 +19,7 @@ from millpond.state.contract.declared_type import admit, encoder_error
 from millpond.state.contract.namespace import VOID, VOID_NAMESPACE
 from millpond.state.rocksdb.column_family import MAX_ROW_BYTES, RowTooLargeError
 from millpond.state.rocksdb.row_codec import RowCodec
-from millpond.state.rocksdb.row_key import VOID_BYTES, composite_key_of
+from millpond.state.rocksdb.row_key import VOID_BYTES, composite_key_of, number_key_packer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -97,6 +98,7 @@ class RocksDBState:
         "_key_groups",
         "_max_parallelism",
         "_operator_name",
+        "_pack_key",
         "_prefix_length",
         "_prefixes",
         "_scope",
@@ -136,6 +138,7 @@ class RocksDBState:
             serializer, self._max_parallelism, self._prefixes, self._refuse_key
         )
         self._void_key = of_key
+        self._pack_key = number_key_packer(serializer, self._max_parallelism)
         self.composite_key = of_key if self._void else self._namespaced_key
         # The idiom of all accesses: self._dirty.get(self._scope.current_key).
         self._scope: _Scope = backend if self._void else _NamespacedScope(backend, self)
@@ -234,6 +237,15 @@ class RocksDBState:
         listed = list(slots)
         keys = listed if self._void else [slot[0] for slot in listed]
         groups = self._key_groups(keys, self._max_parallelism)
+        pack, types = self._pack_key, set(map(type, keys))
+        if (
+            pack is not None
+            and self._void
+            and types == {int}
+            and self._prefixes.keys() >= set(groups)
+        ):
+            # What does not fit was refused by `_key_groups`.
+            return list(map(pack, groups, keys, repeat(VOID_BYTES)))
         try:
             starts = [
                 prefixes[group] + encode(key) for group, key in zip(groups, keys, strict=True)

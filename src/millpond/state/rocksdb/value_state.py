@@ -30,6 +30,8 @@ _FIRST_ENTRY_BYTES: Final = 1 << 16
 _MOST_CHANGED: Final = 1 << 18
 # Rows are made in pieces of about this size, so that writing many needs little memory.
 _PIECE_BYTES: Final = 4 << 20
+# One miss in so many is kept while few values are found again; a power of two.
+_ADMITTED: Final = 4
 
 
 @final
@@ -68,6 +70,9 @@ class ValueRows(RocksDBState):
         "_decode",
         "_dirty",
         "_fits",
+        "_found",
+        "_is_reluctant",
+        "_missed",
         "_most_changed",
         "_rounds",
         "_written",
@@ -81,6 +86,8 @@ class ValueRows(RocksDBState):
         self._cache = ObjectCache()
         self._clean = self._cache.clean
         self._capacity = 0
+        self._found = self._missed = 0
+        self._is_reluctant = False
         self._most_changed = _MOST_CHANGED
         super().__init__(definition, family, backend)
         self._entry_bytes = _FIRST_ENTRY_BYTES
@@ -110,17 +117,21 @@ class ValueRows(RocksDBState):
         clean = self._clean
         value = clean.get(slot, MISSING)
         if value is not MISSING:
+            self._found += 1
             return value
-        place, cache = clean, self._cache
+        place, cache, family = clean, self._cache, self._family
         # Most slots are neither on trial nor in its control; for them nothing is called.
         if cache.is_contested and not hash((slot,)) & DUELLING:
             value = cache.missed(slot, MISSING)
             if value is not MISSING:
                 return value
             place = cache.place
-        if len(self._dirty) + len(clean) >= self._capacity:
-            self._make_room()
-        row = self._family.get(self.composite_key(slot))
+        row_key = self.composite_key(slot)
+        try:
+            row = family.raw_get(row_key)
+        except Exception:  # noqa: BLE001 - once more, for an error with words
+            row = family.get(row_key)
+        self._missed += 1
         if row is None:
             value = None
         else:
@@ -130,6 +141,11 @@ class ValueRows(RocksDBState):
                 raise self.damaged(error) from error
             if len(row) > self._entry_bytes:
                 self._learn(row)
+            # What is absent is kept always: to know it saves a deletion.
+            if self._is_reluctant and self._missed % _ADMITTED and place is clean:
+                return value
+        if len(self._dirty) + len(clean) >= self._capacity:
+            self._make_room()
         place[slot] = value
         self.cache_entries -= 1
         return value
@@ -168,6 +184,9 @@ class ValueRows(RocksDBState):
         """Drop values, or else write all changed ones, until an eighth of the cache is free."""
         dirty, cache = self._dirty, self._cache
         self._weigh(dirty or self._clean)
+        # To keep a value costs a third of reading it: too much where hardly any comes again.
+        self._is_reluctant = cache.is_contested and self._missed > 2 * self._found
+        self._found = self._missed = 0
         capacity = self._capacity
         is_full = len(dirty) + len(cache) > capacity - (capacity >> 3) - 1
         if len(dirty) > self._most_changed or (is_full and not cache.make_room(dirty, capacity)):
@@ -275,9 +294,12 @@ class RocksDBValueState(ValueRows, ValueState[Any]):
 
     def value(self) -> Any:
         """Return the value, None if there is none."""
-        value = self._written(self._scope.current_key)
-        # None is a value that was removed, or one that the dictionary does not know.
-        return self._read(self._scope.current_key) if value is None else value
+        slot = self._scope.current_key
+        value = self._written(slot)
+        if value is not None:
+            return value
+        # A value that was removed, or one that the dictionary does not know.
+        return None if slot in self._dirty else self._load(slot)
 
     def update(self, value: Any) -> None:
         """Set the value; None removes it."""

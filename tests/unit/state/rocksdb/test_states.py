@@ -218,6 +218,44 @@ def test_what_was_never_stored_leaves_no_tombstone(harness: BackendHarness) -> N
     assert family.number("rocksdb.num-entries-active-mem-table") == 0
 
 
+def test_values_that_hardly_ever_come_again_are_kept_one_in_four(
+    harness: BackendHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millpond.state.rocksdb.state._SMALLEST_CACHE", 64)
+    backend = harness.create()
+    state = state_of(backend, VALUE)
+    state.limit_cache(0)
+    keys = list(range(1000))
+    for key in keys:
+        with at_key(backend, key):
+            state.update(-key)
+    state.flush()
+    for _ in range(3):
+        random.Random(1).shuffle(keys)
+        for key in keys:
+            with at_key(backend, key):
+                assert state.value() == -key
+    assert state._is_reluctant
+    kept = len(state._cache)
+    for key in range(2000, 2005):
+        with at_key(backend, key):
+            assert state.value() is None
+    assert len(state._cache) >= min(kept + 5, 56)
+    for _ in range(200):
+        for key in range(5):
+            with at_key(backend, key):
+                assert state.value() == -key
+    assert set(range(5)) <= state._cache.clean.keys() | state._cache.trial.keys()
+
+
+def test_the_keys_of_many_rows_are_those_of_each(harness: BackendHarness) -> None:
+    backend = harness.create()
+    state = state_of(backend, VALUE)
+    for count in (1, 100):
+        slots = range(-count, count)
+        assert state.composite_keys(slots) == [state.composite_key(slot) for slot in slots]
+
+
 def test_a_key_of_another_subtask_is_refused(harness: BackendHarness) -> None:
     backend = harness.create(key_groups=KeyGroupRange(0, 0))
     state = state_of(backend, VALUE)
