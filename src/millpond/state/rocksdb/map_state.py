@@ -474,14 +474,13 @@ class RocksDBMapState(MapRows, MapState[Any, Any]):
             prefix = self.composite_key(slot)
             kept = [prefix + self._encode_key(slot, key) for key in self._dirty.get(slot, ())]
             rows += delete_rows(self._family, prefix, kept)
-        for slot, entries in self._dirty.items():
-            prefix = self.composite_key(slot)
-            known = self._clean.get(slot, {})
+        prefixes = self.composite_keys(self._dirty)
+        for (slot, entries), prefix in zip(self._dirty.items(), prefixes, strict=True):
             for key, value in entries.items():
                 if value is not ABSENT:
                     row = self._encode_value(slot, value)
                     rows.append((prefix + self._encode_key(slot, key), row))
-                elif known.get(key, MISSING) is not ABSENT:
+                elif self._clean.get(slot, {}).get(key, MISSING) is not ABSENT:
                     rows.append((prefix + self._encode_key(slot, key), None))
         self._write_rows(rows)
         self._ordered.clear()
